@@ -45,7 +45,7 @@ ROWS = replace(SINGLE, primitives={**SINGLE.primitives, **TELLING}, reserved=SIN
 PRECISIONS = tuple(replace(p, dialect=ROWS) if p.name == "f32" else p for p in ELEMENTWISE)
 REDUCTIONS = {"sum": "{zero}", "max": "-{infinity}", "min": "{infinity}", "peak": "-{infinity}", "scale": "{zero}"}
 OWN = frozenset({"row", "rows", "at", "n", "inner", "lane", "i", "math", "u32", "load", "store", "inside", "kernel",
-                 "keep", "kept", "own", "first", "mask", "of_warps",
+                 "keep", "kept", "own", "first", "mask", "of_warps", "u64",
                  *(f"{a}{k}" for a in ("load", "mask", "store", "i_") for k in (1, 2, 3, 4))})
 
 
@@ -94,7 +94,7 @@ def emit(module: ModuleText, variants: Iterable[RowVariant]) -> str:
     needs = frozenset().union(*(c.body.needs for s in sections for c in s.cores))
     uses = frozenset().union(*(f.uses for s in sections for f in s.functions))
     accesses = (f.accesses for s in sections for f in s.functions)
-    imported = {"core", "f32", "kernel", "load", "of_warps", "store", "u32"}.union(*accesses)
+    imported = {"core", "f32", "kernel", "load", "of_warps", "store", "u32", "u64"}.union(*accesses)
     values = {
         "module": module,
         "documentation": doc_text(module),
@@ -281,7 +281,7 @@ class _Writer:
             for k, position in enumerate(self.positions):
                 self.line(f"{'' if self.always else '    '}{self.cells(step, k)} = {', '.join(self.here[step.stage.out, position])}")
         if self.kept:
-            own = f"own = u32(first + i - lane * u32({self.lanes - 1}))"
+            own = f"own = u64(u32(first + i - lane * u32({self.lanes - 1})))"
             self.lines[begun:begun] = ["    " * self.depth + text for text in (*others, own)]
         self.line(f"i = u32(i + {self.team}_width{f' * u32({self.lanes})' if several else ''})")
         self.here = before
@@ -365,7 +365,7 @@ class _Writer:
     def cells(self, step: Step, k: int) -> str:
         """Where this thread keeps its k-th entry of a stage: what a team keeps at one time stands side by side."""
         first = [(self.kept[step.stage.out] + j) * self.longest for j in range(len(self.parts(step)))]
-        return ", ".join(f"kept[u32(own + u32({place + k * WIDTHS[self.team]}))]" for place in first)
+        return ", ".join(f"kept[own + u64({place + k * WIDTHS[self.team]})]" for place in first)
 
     def is_kept(self, step: Step) -> bool:
         """Whether an earlier loop has kept a stage that is needed now."""

@@ -193,10 +193,11 @@ def device_schedule(name: str, made: Parametrised, facts: Facts) -> Schedule:
         facts: what is known of the operands; options come as pairs.
     """
     program = gathered(lifted(made[0]))
-    enough = relative(program, made[1], facts.light)
+    enough, moderate = relative(program, made[1], facts.light), units(program, made[1])
+    program = inverted(program, moderate)
     with computing_in(np.float32, () if enough else TELLING):
         found = _schedule(name, (program, made[1]), DEVICE, ROUGH if enough else COMPENSATED, facts)
-    return replace(found, units=frozenset(units(program, made[1])))
+    return replace(found, units=frozenset(moderate))
 
 
 def _schedule(name: str, made: Parametrised, target: str, arithmetic: Arithmetic, facts: Facts,

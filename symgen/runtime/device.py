@@ -23,6 +23,7 @@ if "numba_cuda" not in (cuda.__file__ or ""):  # pragma: no cover
 
 f32 = types.float32
 u32 = types.uint32
+u64 = types.uint64
 kernel = cuda.jit(cache=True)
 
 

@@ -27,6 +27,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -1016,7 +1017,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -1034,7 +1035,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1049,10 +1050,10 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1061,7 +1062,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -1079,7 +1080,7 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -1094,10 +1095,10 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1106,12 +1107,12 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -1119,10 +1120,10 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -1214,7 +1215,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -1232,7 +1233,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1247,10 +1248,10 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -1259,7 +1260,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -1277,7 +1278,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -1292,10 +1293,10 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1304,12 +1305,12 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -1317,10 +1318,10 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -1412,7 +1413,7 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -1424,7 +1425,7 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1433,15 +1434,15 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -1453,7 +1454,7 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -1462,25 +1463,25 @@ def value_f64_warp_wide(x1, x2, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -1564,7 +1565,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -1576,7 +1577,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1585,15 +1586,15 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -1605,7 +1606,7 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -1614,25 +1615,25 @@ def value_f64_block_wide(x1, x2, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -1749,7 +1750,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -1767,7 +1768,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1782,10 +1783,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1794,7 +1795,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -1812,7 +1813,7 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -1827,10 +1828,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1839,12 +1840,12 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -1852,10 +1853,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -1882,12 +1883,12 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -1895,10 +1896,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -1915,12 +1916,12 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -1928,10 +1929,10 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -2045,7 +2046,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -2063,7 +2064,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -2078,10 +2079,10 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -2090,7 +2091,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -2108,7 +2109,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -2123,10 +2124,10 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2135,12 +2136,12 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -2148,10 +2149,10 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -2178,12 +2179,12 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -2191,10 +2192,10 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -2211,12 +2212,12 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -2224,10 +2225,10 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -2341,7 +2342,7 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -2353,7 +2354,7 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -2362,15 +2363,15 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -2382,7 +2383,7 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -2391,25 +2392,25 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -2428,17 +2429,17 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -2451,17 +2452,17 @@ def vjp_f64_warp_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -2571,7 +2572,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -2583,7 +2584,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -2592,15 +2593,15 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -2612,7 +2613,7 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -2621,25 +2622,25 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -2658,17 +2659,17 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -2681,17 +2682,17 @@ def vjp_f64_block_wide(g, x1, x2, eps, dx1_, dx2_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -2807,7 +2808,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -2825,7 +2826,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -2840,10 +2841,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2852,7 +2853,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -2870,7 +2871,7 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -2885,10 +2886,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2897,12 +2898,12 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -2910,10 +2911,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -2942,12 +2943,12 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -2955,10 +2956,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -2975,12 +2976,12 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -2988,10 +2989,10 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -3107,7 +3108,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -3125,7 +3126,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -3140,10 +3141,10 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -3152,7 +3153,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -3170,7 +3171,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -3185,10 +3186,10 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3197,12 +3198,12 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -3210,10 +3211,10 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -3242,12 +3243,12 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -3255,10 +3256,10 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -3275,12 +3276,12 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -3288,10 +3289,10 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -3407,7 +3408,7 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -3419,7 +3420,7 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -3428,15 +3429,15 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -3448,7 +3449,7 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -3457,25 +3458,25 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -3496,17 +3497,17 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -3519,17 +3520,17 @@ def value_and_grad_f64_warp_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -3641,7 +3642,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -3653,7 +3654,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -3662,15 +3663,15 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -3682,7 +3683,7 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -3691,25 +3692,25 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -3730,17 +3731,17 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -3753,17 +3754,17 @@ def value_and_grad_f64_block_wide(g, x1, x2, eps, out_, dx1_, dx2_, rows, n, inn
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -3850,7 +3851,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -3868,7 +3869,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -3883,10 +3884,10 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -3895,7 +3896,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -3913,7 +3914,7 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -3928,10 +3929,10 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3940,12 +3941,12 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -3953,10 +3954,10 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -4050,7 +4051,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         m0_here = value_f32_m0_core(x1_i)
         m0 = fscale_step(m0, m0_here)
@@ -4068,7 +4069,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -4083,10 +4084,10 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -4095,7 +4096,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         m1_here = value_f32_m1_core(x2_i)
         m1 = fscale_step(m1, m1_here)
@@ -4113,7 +4114,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -4128,10 +4129,10 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4140,12 +4141,12 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
@@ -4153,10 +4154,10 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
@@ -4250,7 +4251,7 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -4262,7 +4263,7 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -4271,15 +4272,15 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -4291,7 +4292,7 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -4300,25 +4301,25 @@ def vjp_eps_f64_warp_wide(g, x1, x2, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
@@ -4404,7 +4405,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         m0_here = value_f64_m0_core(x1_i)
         m0 = dscale_step(m0, m0_here)
@@ -4416,7 +4417,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x1_i, x1_i_1 = load2(x1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -4425,15 +4426,15 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         m1_here = value_f64_m1_core(x2_i)
         m1 = dscale_step(m1, m1_here)
@@ -4445,7 +4446,7 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x2_i, x2_i_1 = load2(x2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -4454,25 +4455,25 @@ def vjp_eps_f64_block_wide(g, x1, x2, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x1_i, x1_i_1 = load2(x1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, x1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x2_i, x2_i_1 = load2(x2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, x2_i)

@@ -27,6 +27,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -596,7 +597,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -614,7 +615,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -632,7 +633,7 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -646,10 +647,10 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -659,13 +660,13 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, bias_i, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, bias_i_1, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, bias_i_2, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, bias_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -732,7 +733,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -750,7 +751,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -768,7 +769,7 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -783,10 +784,10 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -796,14 +797,14 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         bias_i, bias_i_1, bias_i_2, bias_i_3 = load4(bias, i)
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -876,7 +877,7 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -888,7 +889,7 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -900,7 +901,7 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -909,8 +910,8 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -918,12 +919,12 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -992,7 +993,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -1004,7 +1005,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1016,7 +1017,7 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -1025,8 +1026,8 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1034,12 +1035,12 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         bias_i, bias_i_1 = load2(bias, i)
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1144,7 +1145,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -1162,7 +1163,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1180,7 +1181,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -1194,10 +1195,10 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1208,7 +1209,7 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
@@ -1228,13 +1229,13 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         s4_of_here, s4_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
@@ -1252,11 +1253,11 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i, y0_l_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         s5_of_here, s5_of_l_here = vjp_f32_s5_of_core(y0_i_1, y0_l_i_1)
@@ -1274,13 +1275,13 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s4, s4_l, s6, s6_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -1380,7 +1381,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -1398,7 +1399,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1416,7 +1417,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -1431,10 +1432,10 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -1445,7 +1446,7 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s3_of_here, s3_of_l_here = vjp_f32_s3_of_core(g_i, weight_i)
@@ -1465,14 +1466,14 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1496,12 +1497,12 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1525,14 +1526,14 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -1638,7 +1639,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -1650,7 +1651,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1662,7 +1663,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -1671,8 +1672,8 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1681,7 +1682,7 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
@@ -1695,12 +1696,12 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1716,10 +1717,10 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1735,12 +1736,12 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1842,7 +1843,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -1854,7 +1855,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1866,7 +1867,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -1875,8 +1876,8 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -1885,7 +1886,7 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_of_here, s3_of_l_here = vjp_f64_s3_of_core(g_i, weight_i)
@@ -1899,12 +1900,12 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1920,10 +1921,10 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -1939,12 +1940,12 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -2015,7 +2016,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -2033,7 +2034,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2051,7 +2052,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -2065,10 +2066,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2078,12 +2079,12 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2149,7 +2150,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -2167,7 +2168,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2185,7 +2186,7 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -2200,10 +2201,10 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2213,13 +2214,13 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -2291,7 +2292,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -2303,7 +2304,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2315,7 +2316,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -2324,8 +2325,8 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2333,11 +2334,11 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -2405,7 +2406,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -2417,7 +2418,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2429,7 +2430,7 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -2438,8 +2439,8 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -2447,11 +2448,11 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -2661,7 +2662,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -2679,7 +2680,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2697,7 +2698,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -2711,10 +2712,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i_3)
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2725,13 +2726,13 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i, weight_i, y0_i, y0_l_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         s3_of_here, s3_of_l_here = vjp_f32_s4_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
@@ -2812,7 +2813,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -2830,7 +2831,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(s0, s0_l, f32(n), x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2848,7 +2849,7 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
         s1_here, s1_l_here = value_f32_s1_core(y0_i, y0_l_i)
@@ -2863,10 +2864,10 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         s1_here, s1_l_here = value_f32_s1_core(y0_i_3, y0_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     h4, h4_l = value_f32_h4_core(eps, eps_l)
@@ -2877,14 +2878,14 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, s0, s0_l, f32(n), x_i)
@@ -2971,7 +2972,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -2983,7 +2984,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2995,7 +2996,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -3004,8 +3005,8 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -3014,12 +3015,12 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
@@ -3098,7 +3099,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -3110,7 +3111,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(s0, s0_l, float(n), x_i)
         m0 = dscale_step(m0, m0_here)
@@ -3122,7 +3123,7 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)
         s1_here, s1_l_here = value_f64_s1_core(y0_i, y0_l_i)
@@ -3131,8 +3132,8 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y0_i_1, y0_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     h4, h4_l = value_f64_h4_core(eps)
@@ -3141,12 +3142,12 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, s0, s0_l, float(n), x_i)

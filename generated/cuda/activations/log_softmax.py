@@ -16,7 +16,6 @@ from symgen.runtime.device import (
     expf_low,
     f32,
     fadd,
-    fdiv,
     fmul,
     fsub,
     inverse,
@@ -34,6 +33,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -183,16 +183,27 @@ def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
     return t3, t4
 
 
-# s2 = sum over C.1 of (-g[C.1]/s0 if where[C.1] > 0 else 0)
+# r_s0 = 1/s0
 @core
-def vjp_f32_s2_core(s0, s0_l, g_C1, where_C1):
-    t1 = f32(0.0) < where_C1
-    t2 = fdiv(g_C1, s0)
-    t3 = -t2
-    t4 = -fmul(fsub(libdevice.fmaf(t3, s0, g_C1), fmul(t2, s0_l)), inverse(s0)) if t1 else f32(0.0)
-    t5 = t3 if t1 else f32(0.0)
-    t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+def vjp_f32_r_s0_core(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
     return t5, t6
+
+
+# s2 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
+@core
+def vjp_f32_s2_core(r_s0, r_s0_l, g_C1, where_C1):
+    t1 = f32(0.0) < where_C1
+    t2 = -fmul(g_C1, r_s0)
+    t3 = -fadd(libdevice.fmaf(g_C1, r_s0, t2), fmul(g_C1, r_s0_l)) if t1 else f32(0.0)
+    t4 = t2 if t1 else f32(0.0)
+    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    return t4, t5
 
 
 # dx[C] = (weighted(e0[C], s2) + g[C] if where[C] > 0 else 0)
@@ -643,12 +654,13 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -677,7 +689,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -696,7 +708,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -711,28 +723,29 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_2, where_i_2)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i_2, where_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_3, where_i_3)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i_3, where_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -741,11 +754,11 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
@@ -781,12 +794,13 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
     i = lane
     while i < n:
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -815,7 +829,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -834,7 +848,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -850,28 +864,29 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     s2, s2_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i, where_i)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i, where_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_1, where_i_1)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i_1, where_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_2, where_i_2)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i_2, where_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = vjp_f32_s2_core(s0, s0_l, g_i_3, where_i_3)
+        s2_here, s2_l_here = vjp_f32_s2_core(r_s0, r_s0_l, g_i_3, where_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -880,12 +895,12 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
@@ -962,7 +977,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -975,7 +990,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -985,8 +1000,8 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -994,7 +1009,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
@@ -1006,10 +1021,10 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1082,7 +1097,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1095,7 +1110,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1105,8 +1120,8 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core(s0, s0_l)
@@ -1114,7 +1129,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s2_here, s2_l_here = vjp_f64_s2_core(r_s0, r_s0_l, g_i, where_i)
@@ -1126,10 +1141,10 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)

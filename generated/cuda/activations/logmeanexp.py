@@ -35,6 +35,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -692,7 +693,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -711,7 +712,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -726,10 +727,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s1_here = vjp_f32_s1_core(e0_i_3, where_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
-        kept[u32(own + u32(0))] = e0_i
-        kept[u32(own + u32(32))] = e0_i_1
-        kept[u32(own + u32(64))] = e0_i_2
-        kept[u32(own + u32(96))] = e0_i_3
+        kept[own + u64(0)] = e0_i
+        kept[own + u64(32)] = e0_i_1
+        kept[own + u64(64)] = e0_i_2
+        kept[own + u64(96)] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s3, s3_l = vjp_f32_s3_core(s1, s1_l)
@@ -738,11 +739,11 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i = kept[u32(own + u32(0))]
-        e0_i_1 = kept[u32(own + u32(32))]
-        e0_i_2 = kept[u32(own + u32(64))]
-        e0_i_3 = kept[u32(own + u32(96))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i = kept[own + u64(0)]
+        e0_i_1 = kept[own + u64(32)]
+        e0_i_2 = kept[own + u64(64)]
+        e0_i_3 = kept[own + u64(96)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, where_i_2), vjp_f32_dx_core(
             f32(g_row), s3, s3_l, e0_i_3, where_i_3
@@ -804,7 +805,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -823,7 +824,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -839,10 +840,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         s1_here = vjp_f32_s1_core(e0_i_3, where_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(256))] = e0_i_1
-            kept[u32(own + u32(512))] = e0_i_2
-            kept[u32(own + u32(768))] = e0_i_3
+            kept[own + u64(0)] = e0_i
+            kept[own + u64(256)] = e0_i_1
+            kept[own + u64(512)] = e0_i_2
+            kept[own + u64(768)] = e0_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s3, s3_l = vjp_f32_s3_core(s1, s1_l)
@@ -851,12 +852,12 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(256))]
-            e0_i_2 = kept[u32(own + u32(512))]
-            e0_i_3 = kept[u32(own + u32(768))]
+            e0_i = kept[own + u64(0)]
+            e0_i_1 = kept[own + u64(256)]
+            e0_i_2 = kept[own + u64(512)]
+            e0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = vjp_f32_e0_core(m0, x_i)
@@ -924,7 +925,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -937,7 +938,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -947,18 +948,18 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1022,7 +1023,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1035,7 +1036,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1045,18 +1046,18 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s3, s3_l = vjp_f64_s3_core(s1, s1_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1133,7 +1134,7 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -1151,7 +1152,7 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -1170,7 +1171,7 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1185,10 +1186,10 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_3, e0_l_i_3, where_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1199,11 +1200,11 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s3, s3_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
             f32(g_row), s3, s3_l, e0_i_3, e0_l_i_3, where_i_3
@@ -1275,7 +1276,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
@@ -1293,7 +1294,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -1312,7 +1313,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1328,10 +1329,10 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e0_i_3, e0_l_i_3, where_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
@@ -1342,12 +1343,12 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
@@ -1425,7 +1426,7 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -1437,7 +1438,7 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1450,7 +1451,7 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1460,8 +1461,8 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1470,10 +1471,10 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1547,7 +1548,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
@@ -1559,7 +1560,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1572,7 +1573,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1582,8 +1583,8 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
         s1_here, s1_l_here = vjp_f64_s1_core(e0_i_1, e0_l_i_1, where_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
@@ -1592,10 +1593,10 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)

@@ -34,6 +34,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -589,7 +590,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -608,7 +609,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -623,10 +624,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here = vjp_f32_s0_core(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        kept[u32(own + u32(0))] = e0_i
-        kept[u32(own + u32(32))] = e0_i_1
-        kept[u32(own + u32(64))] = e0_i_2
-        kept[u32(own + u32(96))] = e0_i_3
+        kept[own + u64(0)] = e0_i
+        kept[own + u64(32)] = e0_i_1
+        kept[own + u64(64)] = e0_i_2
+        kept[own + u64(96)] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -635,11 +636,11 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i = kept[u32(own + u32(0))]
-        e0_i_1 = kept[u32(own + u32(32))]
-        e0_i_2 = kept[u32(own + u32(64))]
-        e0_i_3 = kept[u32(own + u32(96))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i = kept[own + u64(0)]
+        e0_i_1 = kept[own + u64(32)]
+        e0_i_2 = kept[own + u64(64)]
+        e0_i_3 = kept[own + u64(96)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i, where_i), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, where_i_1), vjp_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, where_i_2), vjp_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, where_i_3
@@ -701,7 +702,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -720,7 +721,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -736,10 +737,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here = vjp_f32_s0_core(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(256))] = e0_i_1
-            kept[u32(own + u32(512))] = e0_i_2
-            kept[u32(own + u32(768))] = e0_i_3
+            kept[own + u64(0)] = e0_i
+            kept[own + u64(256)] = e0_i_1
+            kept[own + u64(512)] = e0_i_2
+            kept[own + u64(768)] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -748,12 +749,12 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(256))]
-            e0_i_2 = kept[u32(own + u32(512))]
-            e0_i_3 = kept[u32(own + u32(768))]
+            e0_i = kept[own + u64(0)]
+            e0_i_1 = kept[own + u64(256)]
+            e0_i_2 = kept[own + u64(512)]
+            e0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = vjp_f32_e0_core(m0, x_i)
@@ -821,7 +822,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -834,7 +835,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -844,18 +845,18 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -919,7 +920,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -932,7 +933,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -942,18 +943,18 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s2, s2_l = vjp_f64_s2_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1022,7 +1023,7 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -1041,7 +1042,7 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1056,10 +1057,10 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         e0_i_3, e0_l_i_3 = value_and_grad_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     if lane == 0:
@@ -1070,11 +1071,11 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         dx__0, dx__1, dx__2, dx__3 = value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i, e0_l_i, where_i), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_1, e0_l_i_1, where_i_1), value_and_grad_f32_dx_core(f32(g_row), s2, s2_l, e0_i_2, e0_l_i_2, where_i_2), value_and_grad_f32_dx_core(
             f32(g_row), s2, s2_l, e0_i_3, e0_l_i_3, where_i_3
@@ -1138,7 +1139,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -1157,7 +1158,7 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1173,10 +1174,10 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     if lane == 0:
@@ -1187,12 +1188,12 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = value_and_grad_f32_e0_core(m0, x_i)
@@ -1262,7 +1263,7 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1275,7 +1276,7 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1285,8 +1286,8 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     if lane == 0:
@@ -1295,10 +1296,10 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
@@ -1364,7 +1365,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1377,7 +1378,7 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1387,8 +1388,8 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     if lane == 0:
@@ -1397,10 +1398,10 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, x_i)

@@ -32,6 +32,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -1819,7 +1820,7 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1837,7 +1838,7 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -1851,10 +1852,10 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -1863,11 +1864,11 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -1923,7 +1924,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1941,7 +1942,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -1956,10 +1957,10 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -1968,12 +1969,12 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2035,7 +2036,7 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2047,7 +2048,7 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2056,18 +2057,18 @@ def value_f64_p_ne_inf_p_eq_2_warp_wide(x, p, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2125,7 +2126,7 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2137,7 +2138,7 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2146,18 +2147,18 @@ def value_f64_p_ne_inf_p_eq_2_block_wide(x, p, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2236,7 +2237,7 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2254,7 +2255,7 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2268,10 +2269,10 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2282,12 +2283,12 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
@@ -2305,12 +2306,12 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
             e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -2384,7 +2385,7 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2402,7 +2403,7 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2417,10 +2418,10 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2431,13 +2432,13 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2461,13 +2462,13 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2543,7 +2544,7 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2555,7 +2556,7 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2564,8 +2565,8 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2574,11 +2575,11 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2594,11 +2595,11 @@ def vjp_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2670,7 +2671,7 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2682,7 +2683,7 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2691,8 +2692,8 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2701,11 +2702,11 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2721,11 +2722,11 @@ def vjp_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -2793,7 +2794,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2811,7 +2812,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2825,10 +2826,10 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2838,12 +2839,12 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
@@ -2914,7 +2915,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -2932,7 +2933,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -2947,10 +2948,10 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2960,13 +2961,13 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -3043,7 +3044,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -3055,7 +3056,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -3064,8 +3065,8 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -3073,11 +3074,11 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_warp_wide(g, x, p, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -3146,7 +3147,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_eq_2(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -3158,7 +3159,7 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
@@ -3167,8 +3168,8 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -3176,11 +3177,11 @@ def vjp_eps_f64_p_ne_inf_p_eq_2_block_wide(g, x, p, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_eq_2(m0, x_i)
@@ -5297,7 +5298,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -5315,7 +5316,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -5329,10 +5330,10 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5341,11 +5342,11 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
         )
@@ -5403,7 +5404,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -5421,7 +5422,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -5436,10 +5437,10 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5448,12 +5449,12 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -5515,7 +5516,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -5527,7 +5528,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -5536,18 +5537,18 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -5605,7 +5606,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -5617,7 +5618,7 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -5626,18 +5627,18 @@ def value_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, eps, out_, rows, n, inner)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -5718,7 +5719,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -5736,7 +5737,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -5750,10 +5751,10 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5764,12 +5765,12 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
@@ -5789,12 +5790,12 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
             e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -5870,7 +5871,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -5888,7 +5889,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -5903,10 +5904,10 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5917,13 +5918,13 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -5949,13 +5950,13 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6035,7 +6036,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -6047,7 +6048,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -6056,8 +6057,8 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -6066,11 +6067,11 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6086,11 +6087,11 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6166,7 +6167,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -6178,7 +6179,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -6187,8 +6188,8 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -6197,11 +6198,11 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6217,11 +6218,11 @@ def vjp_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6321,7 +6322,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -6339,7 +6340,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -6358,14 +6359,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e0_i_3, e0_l_i_3
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = e0_i_2, e0_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = e0_i_3, e0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -6377,13 +6378,13 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6410,13 +6411,13 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6443,12 +6444,12 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6460,10 +6461,10 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
             y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
             e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6577,7 +6578,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -6595,7 +6596,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -6614,14 +6615,14 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = e0_i_3, e0_l_i_3
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = e0_i_3, e0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -6633,13 +6634,13 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6666,13 +6667,13 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6699,12 +6700,12 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6716,10 +6717,10 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
             y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
             e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6829,7 +6830,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -6841,7 +6842,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -6852,10 +6853,10 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -6865,11 +6866,11 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6886,11 +6887,11 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6907,10 +6908,10 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -6918,8 +6919,8 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, dp_, rows, n, inner
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7017,7 +7018,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -7029,7 +7030,7 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         e0_i, e0_l_i = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -7040,10 +7041,10 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
         s0_here, s0_l_here = vjp_p_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e0_i_1, e0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -7053,11 +7054,11 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7074,11 +7075,11 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7095,10 +7096,10 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7106,8 +7107,8 @@ def vjp_p_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, dp_, rows, n, inne
             y0_i_1, y0_l_i_1 = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
             e0_i_1, e0_l_i_1 = vjp_p_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7181,7 +7182,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -7199,7 +7200,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -7213,10 +7214,10 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -7226,12 +7227,12 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
@@ -7302,7 +7303,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -7320,7 +7321,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
@@ -7335,10 +7336,10 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -7348,13 +7349,13 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7431,7 +7432,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -7443,7 +7444,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -7452,8 +7453,8 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -7461,11 +7462,11 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
@@ -7534,7 +7535,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -7546,7 +7547,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i, y0_l_i)
@@ -7555,8 +7556,8 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
         s0_here, s0_l_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e0, e0_l = value_f64_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -7564,11 +7565,11 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, eps, deps_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)

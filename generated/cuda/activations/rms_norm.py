@@ -26,6 +26,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -410,7 +411,7 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -428,7 +429,7 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -442,10 +443,10 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -455,12 +456,12 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
             e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -518,7 +519,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -536,7 +537,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -551,10 +552,10 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -564,13 +565,13 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
@@ -634,7 +635,7 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -646,7 +647,7 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -655,8 +656,8 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -664,11 +665,11 @@ def value_f64_warp_wide(x, weight, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -728,7 +729,7 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -740,7 +741,7 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -749,8 +750,8 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -758,11 +759,11 @@ def value_f64_block_wide(x, weight, eps, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -838,7 +839,7 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -856,7 +857,7 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -870,10 +871,10 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -884,13 +885,13 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
@@ -907,13 +908,13 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
             e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
         )
@@ -984,7 +985,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1002,7 +1003,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1017,10 +1018,10 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1031,14 +1032,14 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
@@ -1061,14 +1062,14 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
@@ -1145,7 +1146,7 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1157,7 +1158,7 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1166,8 +1167,8 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1176,12 +1177,12 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -1196,12 +1197,12 @@ def vjp_f64_warp_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -1274,7 +1275,7 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1286,7 +1287,7 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1295,8 +1296,8 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1305,12 +1306,12 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -1325,12 +1326,12 @@ def vjp_f64_block_wide(g, x, weight, eps, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -1393,7 +1394,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1411,7 +1412,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1425,10 +1426,10 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1438,12 +1439,12 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
             e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
         )
@@ -1501,7 +1502,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1519,7 +1520,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1534,10 +1535,10 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1547,13 +1548,13 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
@@ -1617,7 +1618,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1629,7 +1630,7 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1638,8 +1639,8 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1647,11 +1648,11 @@ def vjp_weight_f64_warp_wide(g, x, weight, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -1711,7 +1712,7 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -1723,7 +1724,7 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1732,8 +1733,8 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -1741,11 +1742,11 @@ def vjp_weight_f64_block_wide(g, x, weight, eps, dweight_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -1815,7 +1816,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1833,7 +1834,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1847,10 +1848,10 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y0_i, y0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = y0_i_1, y0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = y0_i_2, y0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1861,13 +1862,13 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        y0_i_2, y0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        y0_i_3, y0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
@@ -1940,7 +1941,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(x_i)
         m0 = fscale_step(m0, m0_here)
@@ -1958,7 +1959,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1973,10 +1974,10 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1987,14 +1988,14 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
@@ -2073,7 +2074,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2085,7 +2086,7 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -2094,8 +2095,8 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y0_i, y0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y0_i, y0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -2104,12 +2105,12 @@ def vjp_eps_f64_warp_wide(g, x, weight, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
@@ -2180,7 +2181,7 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(x_i)
         m0 = dscale_step(m0, m0_here)
@@ -2192,7 +2193,7 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, x_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -2201,8 +2202,8 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y0_i, y0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y0_i_1, y0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = y0_i, y0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     h3, h3_l = value_f64_h3_core(eps)
@@ -2211,12 +2212,12 @@ def vjp_eps_f64_block_wide(g, x, weight, eps, deps_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         g_i, g_i_1 = load2(g, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, x_i)

@@ -36,6 +36,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -90,14 +91,25 @@ def value_f32_s0_core_temperature_none(e0_C1, where_C1):
     return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
-# out[C] = (e0[C] if where[C] > 0 else 0)/s0
+# r_s0 = 1/s0
 @core
-def value_f32_out_core_temperature_none(s0, s0_l, e0_C, where_C):
+def value_f32_r_s0_core_temperature_none(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# out[C] = r_s0*(e0[C] if where[C] > 0 else 0)
+@core
+def value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_C, where_C):
     t1 = e0_C if f32(0.0) < where_C else f32(0.0)
-    t2 = inverse(s0)
-    t3 = fmul(t1, t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, s0, t1), fmul(t3, s0_l)), t2)
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t2 = fmul(r_s0, t1)
+    t3 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0_l, t1))
+    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
 
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
@@ -225,27 +237,26 @@ def vjp_f32_s2_core_temperature_none(s0, s0_l, s2_of, s2_of_l):
     return t9, t10
 
 
-# dx[C] = (weighted(e0[C], s2) if where[C] > 0 else 0) + (-c0 + g[C])*(e0[C] if where[C] > 0 else 0)/s0
+# dx[C] = r_s0*(-c0 + g[C])*(e0[C] if where[C] > 0 else 0) + (weighted(e0[C], s2) if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = fsub(g_C, c0)
-    t2 = inverse(s0)
-    t3 = fmul(t1, t2)
-    t4 = f32(0.0) < where_C
-    t5 = e0_C if t4 else f32(0.0)
-    t6 = fmul(t3, t5)
-    t7 = e0_C == f32(0.0)
-    t8 = fmul(e0_C, s2)
-    t9 = (f32(0.0) if t7 else t8) if t4 else f32(0.0)
-    t10 = fadd(t6, t9)
-    t11 = fsub(t10, t6)
-    t12 = fsub(t1, g_C)
-    t13 = fadd(libdevice.fmaf(-t3, s0, t1), fadd(fsub(g_C, fsub(t1, t12)), fsub(-c0, t12)))
-    t14 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, e0_C_l if t4 else f32(0.0)))
-    t15 = fadd(t14, fmul(fmul(fsub(t13, fmul(t3, s0_l)), t2), t5))
-    t16 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(e0_C, s2, -t8), fmul(e0_C, s2_l)), fmul(e0_C_l, s2))
-    t17 = fadd(fadd(fadd(fsub(t6, fsub(t10, t11)), fsub(t9, t11)), t15), t16 if t4 else f32(0.0))
-    return fadd(t10, t17) if fsub(t17, t17) == f32(0.0) else t10
+    t2 = fmul(r_s0, t1)
+    t3 = f32(0.0) < where_C
+    t4 = e0_C if t3 else f32(0.0)
+    t5 = fmul(t2, t4)
+    t6 = e0_C == f32(0.0)
+    t7 = fmul(e0_C, s2)
+    t8 = (f32(0.0) if t6 else t7) if t3 else f32(0.0)
+    t9 = fadd(t5, t8)
+    t10 = fsub(t9, t5)
+    t11 = fsub(t1, g_C)
+    t12 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0, fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11))))
+    t13 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, e0_C_l if t3 else f32(0.0)))
+    t14 = f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(e0_C, s2, -t7), fmul(e0_C, s2_l)), fmul(e0_C_l, s2))
+    t15 = fadd(fadd(fsub(t5, fsub(t9, t10)), fsub(t8, t10)), fadd(t13, fmul(fadd(t12, fmul(r_s0_l, t1)), t4)))
+    t16 = fadd(t15, t14 if t3 else f32(0.0))
+    return fadd(t9, t16) if fsub(t16, t16) == f32(0.0) else t9
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -344,12 +355,13 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -368,7 +380,7 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
@@ -387,7 +399,7 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -402,25 +414,26 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
         s0_here = value_f32_s0_core_temperature_none(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        kept[u32(own + u32(0))] = e0_i
-        kept[u32(own + u32(32))] = e0_i_1
-        kept[u32(own + u32(64))] = e0_i_2
-        kept[u32(own + u32(96))] = e0_i_3
+        kept[own + u64(0)] = e0_i
+        kept[own + u64(32)] = e0_i_1
+        kept[own + u64(64)] = e0_i_2
+        kept[own + u64(96)] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i = kept[u32(own + u32(0))]
-        e0_i_1 = kept[u32(own + u32(32))]
-        e0_i_2 = kept[u32(own + u32(64))]
-        e0_i_3 = kept[u32(own + u32(96))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i = kept[own + u64(0)]
+        e0_i_1 = kept[own + u64(32)]
+        e0_i_2 = kept[own + u64(64)]
+        e0_i_3 = kept[own + u64(96)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_none(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
-            s0, s0_l, e0_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i, where_i), value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
+            r_s0, r_s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -452,12 +465,13 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
@@ -476,7 +490,7 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
@@ -495,7 +509,7 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -511,23 +525,24 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         s0_here = value_f32_s0_core_temperature_none(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(256))] = e0_i_1
-            kept[u32(own + u32(512))] = e0_i_2
-            kept[u32(own + u32(768))] = e0_i_3
+            kept[own + u64(0)] = e0_i
+            kept[own + u64(256)] = e0_i_1
+            kept[own + u64(512)] = e0_i_2
+            kept[own + u64(768)] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(256))]
-            e0_i_2 = kept[u32(own + u32(512))]
-            e0_i_3 = kept[u32(own + u32(768))]
+            e0_i = kept[own + u64(0)]
+            e0_i_1 = kept[own + u64(256)]
+            e0_i_2 = kept[own + u64(512)]
+            e0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core_temperature_none(m0, x_i)
@@ -535,8 +550,8 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
             e0_i_2 = value_f32_e0_core_temperature_none(m0, x_i_2)
             e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_none(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
-            s0, s0_l, e0_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i, where_i), value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_none(
+            r_s0, r_s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -593,7 +608,7 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
@@ -606,7 +621,7 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -616,18 +631,18 @@ def value_f64_temperature_none_warp_wide(x, where, temperature, out_, rows, n, i
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core_temperature_none(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -689,7 +704,7 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
@@ -702,7 +717,7 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -712,18 +727,18 @@ def value_f64_temperature_none_block_wide(x, where, temperature, out_, rows, n, 
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core_temperature_none(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -787,6 +802,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_none(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
@@ -796,7 +812,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i),
+            vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i),
         )
         i = u32(i + warp_width)
 
@@ -816,7 +832,7 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
@@ -835,7 +851,7 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -850,10 +866,10 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -862,11 +878,11 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
@@ -886,11 +902,11 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_none(c0, e0_i, e0_l_i, g_i, where_i)
@@ -904,20 +920,21 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_none(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
-            c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
+            c0, r_s0, r_s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -973,6 +990,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_none(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
@@ -982,7 +1000,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i),
+            vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i),
         )
         i = u32(i + block_width)
 
@@ -1002,7 +1020,7 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_none(where_i, x_i)
@@ -1021,7 +1039,7 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1037,10 +1055,10 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_none(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -1049,12 +1067,12 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
@@ -1080,12 +1098,12 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
@@ -1105,17 +1123,18 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_none(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_none(m0, x_i)
@@ -1124,8 +1143,8 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_none(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
-            c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_none(
+            c0, r_s0, r_s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
@@ -1211,7 +1230,7 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
@@ -1224,7 +1243,7 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1234,18 +1253,18 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -1263,10 +1282,10 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -1284,10 +1303,10 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -1379,7 +1398,7 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_none(where_i, x_i)
@@ -1392,7 +1411,7 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1402,18 +1421,18 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
         s0_here, s0_l_here = value_f64_s0_core_temperature_none(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -1431,10 +1450,10 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -1452,10 +1471,10 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_none(m0, x_i)
@@ -1502,14 +1521,25 @@ def value_f32_s0_core_temperature_given(e0_C1, where_C1):
     return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
-# out[C] = (e0[C] if where[C] > 0 else 0)/s0
+# r_s0 = 1/s0
 @core
-def value_f32_out_core_temperature_given(s0, s0_l, e0_C, where_C):
+def value_f32_r_s0_core_temperature_given(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# out[C] = r_s0*(e0[C] if where[C] > 0 else 0)
+@core
+def value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_C, where_C):
     t1 = e0_C if f32(0.0) < where_C else f32(0.0)
-    t2 = inverse(s0)
-    t3 = fmul(t1, t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, s0, t1), fmul(t3, s0_l)), t2)
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t2 = fmul(r_s0, t1)
+    t3 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0_l, t1))
+    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
 
 
 # m0 = peak over C.1 of (x[C.1]/temperature if where[C.1] > 0 else -oo)
@@ -1643,30 +1673,31 @@ def vjp_f32_s2_core_temperature_given(s0, s0_l, s2_of, s2_of_l):
     return t9, t10
 
 
-# dx[C] = (s2*e0[C]/temperature if where[C] > 0 else 0) + (-c0 + g[C])*(e0[C]/temperature if where[C] > 0 else
-#     0)/s0
+# dx[C] = r_s0*(-c0 + g[C])*(e0[C]/temperature if where[C] > 0 else 0) + (s2*e0[C]/temperature if where[C] > 0
+#     else 0)
 @core
-def vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f32_dx_core_temperature_given(
+    c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_C, e0_C_l, g_C, where_C
+):
     t1 = fsub(g_C, c0)
-    t2 = inverse(s0)
-    t3 = fmul(t1, t2)
-    t4 = f32(0.0) < where_C
-    t5 = fdiv(e0_C, temperature)
-    t6 = t5 if t4 else f32(0.0)
-    t7 = fmul(t3, t6)
-    t8 = fmul(t5, s2)
-    t9 = t8 if t4 else f32(0.0)
-    t10 = fadd(t7, t9)
-    t11 = fsub(t10, t7)
-    t12 = fsub(fadd(libdevice.fmaf(-t5, temperature, e0_C), e0_C_l), fmul(t5, temperature_l))
-    t13 = fmul(t12, inverse(temperature))
-    t14 = fsub(t1, g_C)
-    t15 = fadd(libdevice.fmaf(-t3, s0, t1), fadd(fsub(g_C, fsub(t1, t14)), fsub(-c0, t14)))
-    t16 = fadd(libdevice.fmaf(t3, t6, -t7), fmul(t3, t13 if t4 else f32(0.0)))
-    t17 = fadd(t16, fmul(fmul(fsub(t15, fmul(t3, s0_l)), t2), t6))
-    t18 = fadd(fadd(libdevice.fmaf(t5, s2, -t8), fmul(t5, s2_l)), fmul(t13, s2)) if t4 else f32(0.0)
-    t19 = fadd(fadd(fadd(fsub(t7, fsub(t10, t11)), fsub(t9, t11)), t17), t18)
-    return fadd(t10, t19) if fsub(t19, t19) == f32(0.0) else t10
+    t2 = fmul(r_s0, t1)
+    t3 = f32(0.0) < where_C
+    t4 = fdiv(e0_C, temperature)
+    t5 = t4 if t3 else f32(0.0)
+    t6 = fmul(t2, t5)
+    t7 = fmul(t4, s2)
+    t8 = t7 if t3 else f32(0.0)
+    t9 = fadd(t6, t8)
+    t10 = fsub(t9, t6)
+    t11 = fsub(fadd(libdevice.fmaf(-t4, temperature, e0_C), e0_C_l), fmul(t4, temperature_l))
+    t12 = fmul(t11, inverse(temperature))
+    t13 = fsub(t1, g_C)
+    t14 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0, fadd(fsub(g_C, fsub(t1, t13)), fsub(-c0, t13))))
+    t15 = fadd(libdevice.fmaf(t2, t5, -t6), fmul(t2, t12 if t3 else f32(0.0)))
+    t16 = fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), fadd(t15, fmul(fadd(t14, fmul(r_s0_l, t1)), t5)))
+    t17 = fadd(fadd(libdevice.fmaf(t4, s2, -t7), fmul(t4, s2_l)), fmul(t12, s2)) if t3 else f32(0.0)
+    t18 = fadd(t16, t17)
+    return fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -1904,12 +1935,13 @@ def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_,
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i = mask(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -1928,7 +1960,7 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
@@ -1947,7 +1979,7 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1962,25 +1994,26 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here = value_f32_s0_core_temperature_given(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        kept[u32(own + u32(0))] = e0_i
-        kept[u32(own + u32(32))] = e0_i_1
-        kept[u32(own + u32(64))] = e0_i_2
-        kept[u32(own + u32(96))] = e0_i_3
+        kept[own + u64(0)] = e0_i
+        kept[own + u64(32)] = e0_i_1
+        kept[own + u64(64)] = e0_i_2
+        kept[own + u64(96)] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i = kept[u32(own + u32(0))]
-        e0_i_1 = kept[u32(own + u32(32))]
-        e0_i_2 = kept[u32(own + u32(64))]
-        e0_i_3 = kept[u32(own + u32(96))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i = kept[own + u64(0)]
+        e0_i_1 = kept[own + u64(32)]
+        e0_i_2 = kept[own + u64(64)]
+        e0_i_3 = kept[own + u64(96)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_given(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
-            s0, s0_l, e0_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i, where_i), value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
+            r_s0, r_s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -2012,12 +2045,13 @@ def value_f32_temperature_given_block(x, where, temperature, temperature_l, out_
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i = mask(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
@@ -2036,7 +2070,7 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
@@ -2055,7 +2089,7 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -2071,23 +2105,24 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
         s0_here = value_f32_s0_core_temperature_given(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(256))] = e0_i_1
-            kept[u32(own + u32(512))] = e0_i_2
-            kept[u32(own + u32(768))] = e0_i_3
+            kept[own + u64(0)] = e0_i
+            kept[own + u64(256)] = e0_i_1
+            kept[own + u64(512)] = e0_i_2
+            kept[own + u64(768)] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(256))]
-            e0_i_2 = kept[u32(own + u32(512))]
-            e0_i_3 = kept[u32(own + u32(768))]
+            e0_i = kept[own + u64(0)]
+            e0_i_1 = kept[own + u64(256)]
+            e0_i_2 = kept[own + u64(512)]
+            e0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -2095,8 +2130,8 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
             e0_i_2 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
             e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(s0, s0_l, e0_i, where_i), value_f32_out_core_temperature_given(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
-            s0, s0_l, e0_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i, where_i), value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i_1, where_i_1), value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_i_2, where_i_2), value_f32_out_core_temperature_given(
+            r_s0, r_s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -2153,7 +2188,7 @@ def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
@@ -2166,7 +2201,7 @@ def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -2176,18 +2211,18 @@ def value_f64_temperature_given_warp_wide(x, where, temperature, out_, rows, n, 
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core_temperature_given(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -2249,7 +2284,7 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
@@ -2262,7 +2297,7 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -2272,18 +2307,18 @@ def value_f64_temperature_given_block_wide(x, where, temperature, out_, rows, n,
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core_temperature_given(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -2347,6 +2382,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_given(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
@@ -2356,7 +2392,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i),
+            vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i),
         )
         i = u32(i + warp_width)
 
@@ -2376,7 +2412,7 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
@@ -2395,7 +2431,7 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -2410,10 +2446,10 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -2422,11 +2458,11 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
@@ -2446,11 +2482,11 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
@@ -2464,20 +2500,21 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_given(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
-            c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
+            c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -2533,6 +2570,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_given(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
@@ -2542,7 +2580,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i),
+            vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i),
         )
         i = u32(i + block_width)
 
@@ -2562,7 +2600,7 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
@@ -2581,7 +2619,7 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -2597,10 +2635,10 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -2609,12 +2647,12 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -2640,12 +2678,12 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -2665,17 +2703,18 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core_temperature_given(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -2684,8 +2723,8 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
-            c0, s0, s0_l, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core_temperature_given(
+            c0, r_s0, r_s0_l, s2, s2_l, temperature, temperature_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
@@ -2771,7 +2810,7 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
@@ -2784,7 +2823,7 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -2794,18 +2833,18 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -2823,10 +2862,10 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -2844,10 +2883,10 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -2939,7 +2978,7 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
@@ -2952,7 +2991,7 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -2962,18 +3001,18 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -2991,10 +3030,10 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3012,10 +3051,10 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3127,7 +3166,7 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
@@ -3146,7 +3185,7 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -3161,10 +3200,10 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s5, s5_l = f32(0), f32(0)
@@ -3173,11 +3212,11 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
@@ -3197,11 +3236,11 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_temperature_given(c0, e0_i, e0_l_i, g_i, where_i)
@@ -3221,11 +3260,11 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
@@ -3254,11 +3293,11 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here, s4_l_here = vjp_temperature_f32_s4_core_temperature_given(
@@ -3380,7 +3419,7 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core_temperature_given(temperature, temperature_l, where_i, x_i)
@@ -3399,7 +3438,7 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -3415,10 +3454,10 @@ def vjp_temperature_f32_temperature_given_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_temperature_given(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s5, s5_l = f32(0), f32(0)
@@ -3427,12 +3466,12 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -3458,12 +3497,12 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -3489,12 +3528,12 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -3529,12 +3568,12 @@ def vjp_temperature_f32_temperature_given_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
@@ -3660,7 +3699,7 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
@@ -3673,7 +3712,7 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -3683,18 +3722,18 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s5, s5_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3712,10 +3751,10 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3733,10 +3772,10 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3759,10 +3798,10 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3876,7 +3915,7 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core_temperature_given(temperature, where_i, x_i)
@@ -3889,7 +3928,7 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -3899,18 +3938,18 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
         s0_here, s0_l_here = value_f64_s0_core_temperature_given(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s5, s5_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3928,10 +3967,10 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3949,10 +3988,10 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)
@@ -3975,10 +4014,10 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core_temperature_given(m0, temperature, x_i)

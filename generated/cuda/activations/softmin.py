@@ -33,6 +33,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -85,14 +86,25 @@ def value_f32_s0_core(e0_C1, where_C1):
     return e0_C1 if f32(0.0) < where_C1 else f32(0.0)
 
 
-# out[C] = (e0[C] if where[C] > 0 else 0)/s0
+# r_s0 = 1/s0
 @core
-def value_f32_out_core(s0, s0_l, e0_C, where_C):
+def value_f32_r_s0_core(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# out[C] = r_s0*(e0[C] if where[C] > 0 else 0)
+@core
+def value_f32_out_core(r_s0, r_s0_l, e0_C, where_C):
     t1 = e0_C if f32(0.0) < where_C else f32(0.0)
-    t2 = inverse(s0)
-    t3 = fmul(t1, t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, s0, t1), fmul(t3, s0_l)), t2)
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t2 = fmul(r_s0, t1)
+    t3 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0_l, t1))
+    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
 
 
 # m0 = peak over C.1 of (-x[C.1] if where[C.1] > 0 else -oo)
@@ -222,26 +234,25 @@ def vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l):
     return t9, t10
 
 
-# dx[C] = (-s2*e0[C] if where[C] > 0 else 0) + (-c0 + g[C])*(-e0[C] if where[C] > 0 else 0)/s0
+# dx[C] = r_s0*(-c0 + g[C])*(-e0[C] if where[C] > 0 else 0) + (-s2*e0[C] if where[C] > 0 else 0)
 @core
-def vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
+def vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t1 = fsub(g_C, c0)
-    t2 = inverse(s0)
-    t3 = fmul(t1, t2)
-    t4 = f32(0.0) < where_C
-    t5 = -e0_C if t4 else f32(0.0)
-    t6 = fmul(t3, t5)
-    t7 = -fmul(e0_C, s2)
-    t8 = t7 if t4 else f32(0.0)
-    t9 = fadd(t6, t8)
-    t10 = fsub(t9, t6)
-    t11 = fsub(t1, g_C)
-    t12 = fadd(libdevice.fmaf(-t3, s0, t1), fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11)))
-    t13 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, -e0_C_l if t4 else f32(0.0)))
-    t14 = fadd(t13, fmul(fmul(fsub(t12, fmul(t3, s0_l)), t2), t5))
-    t15 = -fadd(fadd(libdevice.fmaf(e0_C, s2, t7), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)) if t4 else f32(0.0)
-    t16 = fadd(fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), t14), t15)
-    return fadd(t9, t16) if fsub(t16, t16) == f32(0.0) else t9
+    t2 = fmul(r_s0, t1)
+    t3 = f32(0.0) < where_C
+    t4 = -e0_C if t3 else f32(0.0)
+    t5 = fmul(t2, t4)
+    t6 = -fmul(e0_C, s2)
+    t7 = t6 if t3 else f32(0.0)
+    t8 = fadd(t5, t7)
+    t9 = fsub(t8, t5)
+    t10 = fsub(t1, g_C)
+    t11 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0, fadd(fsub(g_C, fsub(t1, t10)), fsub(-c0, t10))))
+    t12 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, -e0_C_l if t3 else f32(0.0)))
+    t13 = fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), fadd(t12, fmul(fadd(t11, fmul(r_s0_l, t1)), t4)))
+    t14 = -fadd(fadd(libdevice.fmaf(e0_C, s2, t6), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)) if t3 else f32(0.0)
+    t15 = fadd(t13, t14)
+    return fadd(t8, t15) if fsub(t15, t15) == f32(0.0) else t8
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -339,12 +350,13 @@ def value_f32_warp(x, where, out_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(r_s0, r_s0_l, e0_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -363,7 +375,7 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -382,7 +394,7 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -397,25 +409,26 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         e0_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here = value_f32_s0_core(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
-        kept[u32(own + u32(0))] = e0_i
-        kept[u32(own + u32(32))] = e0_i_1
-        kept[u32(own + u32(64))] = e0_i_2
-        kept[u32(own + u32(96))] = e0_i_3
+        kept[own + u64(0)] = e0_i
+        kept[own + u64(32)] = e0_i_1
+        kept[own + u64(64)] = e0_i_2
+        kept[own + u64(96)] = e0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i = kept[u32(own + u32(0))]
-        e0_i_1 = kept[u32(own + u32(32))]
-        e0_i_2 = kept[u32(own + u32(64))]
-        e0_i_3 = kept[u32(own + u32(96))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i = kept[own + u64(0)]
+        e0_i_1 = kept[own + u64(32)]
+        e0_i_2 = kept[own + u64(64)]
+        e0_i_3 = kept[own + u64(96)]
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core(
-            s0, s0_l, e0_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core(r_s0, r_s0_l, e0_i, where_i), value_f32_out_core(r_s0, r_s0_l, e0_i_1, where_i_1), value_f32_out_core(r_s0, r_s0_l, e0_i_2, where_i_2), value_f32_out_core(
+            r_s0, r_s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -447,12 +460,13 @@ def value_f32_block(x, where, out_, rows, n, inner):
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i = value_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
-        store(out_, u32(at + i * inner), value_f32_out_core(s0, s0_l, e0_i, where_i))
+        store(out_, u32(at + i * inner), value_f32_out_core(r_s0, r_s0_l, e0_i, where_i))
         i = u32(i + block_width)
 
 
@@ -471,7 +485,7 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -490,7 +504,7 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -506,23 +520,24 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         s0_here = value_f32_s0_core(e0_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
         if keep:
-            kept[u32(own + u32(0))] = e0_i
-            kept[u32(own + u32(256))] = e0_i_1
-            kept[u32(own + u32(512))] = e0_i_2
-            kept[u32(own + u32(768))] = e0_i_3
+            kept[own + u64(0)] = e0_i
+            kept[own + u64(256)] = e0_i_1
+            kept[own + u64(512)] = e0_i_2
+            kept[own + u64(768)] = e0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i = kept[u32(own + u32(0))]
-            e0_i_1 = kept[u32(own + u32(256))]
-            e0_i_2 = kept[u32(own + u32(512))]
-            e0_i_3 = kept[u32(own + u32(768))]
+            e0_i = kept[own + u64(0)]
+            e0_i_1 = kept[own + u64(256)]
+            e0_i_2 = kept[own + u64(512)]
+            e0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i = value_f32_e0_core(m0, x_i)
@@ -530,8 +545,8 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
             e0_i_2 = value_f32_e0_core(m0, x_i_2)
             e0_i_3 = value_f32_e0_core(m0, x_i_3)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        out__0, out__1, out__2, out__3 = value_f32_out_core(s0, s0_l, e0_i, where_i), value_f32_out_core(s0, s0_l, e0_i_1, where_i_1), value_f32_out_core(s0, s0_l, e0_i_2, where_i_2), value_f32_out_core(
-            s0, s0_l, e0_i_3, where_i_3
+        out__0, out__1, out__2, out__3 = value_f32_out_core(r_s0, r_s0_l, e0_i, where_i), value_f32_out_core(r_s0, r_s0_l, e0_i_1, where_i_1), value_f32_out_core(r_s0, r_s0_l, e0_i_2, where_i_2), value_f32_out_core(
+            r_s0, r_s0_l, e0_i_3, where_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -588,7 +603,7 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -601,7 +616,7 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -611,18 +626,18 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -684,7 +699,7 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -697,7 +712,7 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -707,18 +722,18 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f64_r_s0_core(s0, s0_l)
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -782,13 +797,14 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + warp_width)
 
 
@@ -807,7 +823,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -826,7 +842,7 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -841,10 +857,10 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -853,11 +869,11 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
@@ -877,11 +893,11 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(c0, e0_i, e0_l_i, g_i, where_i)
@@ -895,20 +911,21 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
-            c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
+            c0, r_s0, r_s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -964,13 +981,14 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i))
         i = u32(i + block_width)
 
 
@@ -989,7 +1007,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         m0_here = value_f32_m0_core(where_i, x_i)
@@ -1008,7 +1026,7 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
@@ -1024,10 +1042,10 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3, where_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
@@ -1036,12 +1054,12 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
@@ -1067,12 +1085,12 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
@@ -1092,17 +1110,18 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l)
+    r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, x_i)
@@ -1111,8 +1130,8 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, x_i_3)
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, s0, s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
-            c0, s0, s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i, e0_l_i, g_i, where_i), vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i_1, e0_l_i_1, g_i_1, where_i_1), vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_i_2, e0_l_i_2, g_i_2, where_i_2), vjp_f32_dx_core(
+            c0, r_s0, r_s0_l, s2, s2_l, e0_i_3, e0_l_i_3, g_i_3, where_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
@@ -1194,7 +1213,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1207,7 +1226,7 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1217,18 +1236,18 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -1246,10 +1265,10 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -1267,10 +1286,10 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -1358,7 +1377,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         x_i, x_i_1 = load2(x, u32(at + i))
         m0_here = value_f64_m0_core(where_i, x_i)
@@ -1371,7 +1390,7 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
         where_i, where_i_1 = mask2(where, u32(at + i))
@@ -1381,18 +1400,18 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(e0_i_1, e0_l_i_1, where_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -1410,10 +1429,10 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)
@@ -1431,10 +1450,10 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             x_i, x_i_1 = load2(x, u32(at + i))
             e0_i, e0_l_i = value_f64_e0_core(m0, x_i)

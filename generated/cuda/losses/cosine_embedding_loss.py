@@ -31,6 +31,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -1093,7 +1094,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -1111,7 +1112,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1126,10 +1127,10 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1138,7 +1139,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -1156,7 +1157,7 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -1171,10 +1172,10 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1183,12 +1184,12 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -1196,10 +1197,10 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -1303,7 +1304,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -1321,7 +1322,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1336,10 +1337,10 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -1348,7 +1349,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -1366,7 +1367,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -1381,10 +1382,10 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1393,12 +1394,12 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -1406,10 +1407,10 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -1509,7 +1510,7 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -1521,7 +1522,7 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1530,15 +1531,15 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -1550,7 +1551,7 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -1559,25 +1560,25 @@ def value_f64_warp_wide(input1, input2, target, margin, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -1665,7 +1666,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -1677,7 +1678,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -1686,15 +1687,15 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -1706,7 +1707,7 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -1715,25 +1716,25 @@ def value_f64_block_wide(input1, input2, target, margin, out_, rows, n, inner):
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -1856,7 +1857,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -1874,7 +1875,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -1889,10 +1890,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1901,7 +1902,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -1919,7 +1920,7 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -1934,10 +1935,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1946,12 +1947,12 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -1959,10 +1960,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -1990,12 +1991,12 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -2003,10 +2004,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -2023,12 +2024,12 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -2036,10 +2037,10 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -2160,7 +2161,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -2178,7 +2179,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -2193,10 +2194,10 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -2205,7 +2206,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -2223,7 +2224,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -2238,10 +2239,10 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2250,12 +2251,12 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -2263,10 +2264,10 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -2294,12 +2295,12 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -2307,10 +2308,10 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -2327,12 +2328,12 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -2340,10 +2341,10 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -2464,7 +2465,7 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -2476,7 +2477,7 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -2485,15 +2486,15 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -2505,7 +2506,7 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -2514,25 +2515,25 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -2552,17 +2553,17 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -2575,17 +2576,17 @@ def vjp_f64_warp_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dta
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -2702,7 +2703,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -2714,7 +2715,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -2723,15 +2724,15 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -2743,7 +2744,7 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -2752,25 +2753,25 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -2790,17 +2791,17 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -2813,17 +2814,17 @@ def vjp_f64_block_wide(g, input1, input2, target, margin, dinput1_, dinput2_, dt
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -2954,7 +2955,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -2972,7 +2973,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -2987,10 +2988,10 @@ def value_and_grad_f32_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2999,7 +3000,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -3017,7 +3018,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -3032,10 +3033,10 @@ def value_and_grad_f32_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3044,12 +3045,12 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -3057,10 +3058,10 @@ def value_and_grad_f32_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -3094,12 +3095,12 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -3107,10 +3108,10 @@ def value_and_grad_f32_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -3127,12 +3128,12 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -3140,10 +3141,10 @@ def value_and_grad_f32_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -3274,7 +3275,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -3292,7 +3293,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -3307,10 +3308,10 @@ def value_and_grad_f32_block_wide(
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -3319,7 +3320,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -3337,7 +3338,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -3352,10 +3353,10 @@ def value_and_grad_f32_block_wide(
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3364,12 +3365,12 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -3377,10 +3378,10 @@ def value_and_grad_f32_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -3414,12 +3415,12 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -3427,10 +3428,10 @@ def value_and_grad_f32_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -3447,12 +3448,12 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -3460,10 +3461,10 @@ def value_and_grad_f32_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -3590,7 +3591,7 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -3602,7 +3603,7 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -3611,15 +3612,15 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -3631,7 +3632,7 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -3640,25 +3641,25 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -3684,17 +3685,17 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -3707,17 +3708,17 @@ def value_and_grad_f64_warp_wide(g, input1, input2, target, margin, out_, dinput
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -3842,7 +3843,7 @@ def value_and_grad_f64_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -3854,7 +3855,7 @@ def value_and_grad_f64_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -3863,15 +3864,15 @@ def value_and_grad_f64_block_wide(
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -3883,7 +3884,7 @@ def value_and_grad_f64_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -3892,25 +3893,25 @@ def value_and_grad_f64_block_wide(
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -3936,17 +3937,17 @@ def value_and_grad_f64_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -3959,17 +3960,17 @@ def value_and_grad_f64_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -4065,7 +4066,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -4083,7 +4084,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -4098,10 +4099,10 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -4110,7 +4111,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -4128,7 +4129,7 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -4143,10 +4144,10 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4155,12 +4156,12 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -4168,10 +4169,10 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -4277,7 +4278,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         m0_here = value_f32_m0_core(input1_i)
         m0 = fscale_step(m0, m0_here)
@@ -4295,7 +4296,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
@@ -4310,10 +4311,10 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -4322,7 +4323,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         m1_here = value_f32_m1_core(input2_i)
         m1 = fscale_step(m1, m1_here)
@@ -4340,7 +4341,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
@@ -4355,10 +4356,10 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4367,12 +4368,12 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
             y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
@@ -4380,10 +4381,10 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
             y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
             y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
@@ -4489,7 +4490,7 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -4501,7 +4502,7 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -4510,15 +4511,15 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -4530,7 +4531,7 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -4539,25 +4540,25 @@ def vjp_margin_f64_warp_wide(g, input1, input2, target, margin, dmargin_, rows, 
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
@@ -4655,7 +4656,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         m0_here = value_f64_m0_core(input1_i)
         m0 = dscale_step(m0, m0_here)
@@ -4667,7 +4668,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input1_i, input1_i_1 = load2(input1, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
         s0_here, s0_l_here = value_f64_s0_core(y0_i, y0_l_i)
@@ -4676,15 +4677,15 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
         s0_here, s0_l_here = value_f64_s0_core(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         m1_here = value_f64_m1_core(input2_i)
         m1 = dscale_step(m1, m1_here)
@@ -4696,7 +4697,7 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input2_i, input2_i_1 = load2(input2, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)
         s1_here, s1_l_here = value_f64_s1_core(y1_i, y1_l_i)
@@ -4705,25 +4706,25 @@ def vjp_margin_f64_block_wide(g, input1, input2, target, margin, dmargin_, rows,
         s1_here, s1_l_here = value_f64_s1_core(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input1_i, input1_i_1 = load2(input1, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core(m0, input1_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core(m0, input1_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input2_i, input2_i_1 = load2(input2, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core(m1, input2_i)

@@ -39,6 +39,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -1209,7 +1210,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1227,7 +1228,7 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -1241,10 +1242,10 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1256,11 +1257,11 @@ def vjp_f32_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1366,7 +1367,7 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1384,7 +1385,7 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -1399,10 +1400,10 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1414,12 +1415,12 @@ def vjp_f32_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1505,7 +1506,7 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1517,7 +1518,7 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -1526,8 +1527,8 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1537,10 +1538,10 @@ def vjp_f64_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1621,7 +1622,7 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1633,7 +1634,7 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -1642,8 +1643,8 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     weight_inside_target_row__n = load(weight, inside(target_row, n))
@@ -1653,10 +1654,10 @@ def vjp_f64_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -1786,7 +1787,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1804,7 +1805,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -1818,10 +1819,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -1851,11 +1852,11 @@ def value_and_grad_f32_index_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i, e0_l_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_1, e0_l_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, s2, s2_l, f32(target_row), e0_i_2, e0_l_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_eq_0(
             f32(i_3),
             f32(g_row),
@@ -1981,7 +1982,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1999,7 +2000,7 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -2014,10 +2015,10 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -2047,12 +2048,12 @@ def value_and_grad_f32_index_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -2146,7 +2147,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2158,7 +2159,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -2167,8 +2168,8 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -2186,10 +2187,10 @@ def value_and_grad_f64_index_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -2278,7 +2279,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2290,7 +2291,7 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -2299,8 +2300,8 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_and_grad_f64_e1_core_index_label_smoothing_eq_0(s0, s0_l)
@@ -2318,10 +2319,10 @@ def value_and_grad_f64_index_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_eq_0(m0, input_i)
@@ -3888,16 +3889,27 @@ def vjp_f32_s3_core_index_label_smoothing_ne_0(
     return t14, t15
 
 
-# s4_of = sum over K.1 of weighted(weight[K.1], -1/s0)
+# r_s0 = 1/s0
 @core
-def vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_K1):
-    t1 = weight_K1 == f32(0.0)
-    t2 = fdiv(weight_K1, s0)
-    t3 = -t2
-    t4 = f32(0.0) if t1 else -fmul(fsub(libdevice.fmaf(t3, s0, weight_K1), fmul(t2, s0_l)), inverse(s0))
-    t5 = f32(0.0) if t1 else t3
-    t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+def vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
     return t5, t6
+
+
+# s4_of = sum over K.1 of weighted(weight[K.1], -r_s0)
+@core
+def vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
+    t1 = weight_K1 == f32(0.0)
+    t2 = -fmul(r_s0, weight_K1)
+    t3 = f32(0.0) if t1 else -fadd(libdevice.fmaf(r_s0, weight_K1, t2), fmul(r_s0_l, weight_K1))
+    t4 = f32(0.0) if t1 else t2
+    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    return t4, t5
 
 
 # s4 = -s3*s4_of
@@ -5255,11 +5267,12 @@ def vjp_f32_index_label_smoothing_ne_0_warp(
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width)
     s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
@@ -5325,7 +5338,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -5343,7 +5356,7 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -5357,30 +5370,31 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
     s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
@@ -5406,11 +5420,11 @@ def vjp_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
@@ -5477,11 +5491,12 @@ def vjp_f32_index_label_smoothing_ne_0_block(
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width)
     s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
@@ -5547,7 +5562,7 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -5565,7 +5580,7 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -5580,30 +5595,31 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
     s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
@@ -5629,12 +5645,12 @@ def vjp_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -5738,7 +5754,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -5750,7 +5766,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -5759,8 +5775,8 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5769,7 +5785,7 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
@@ -5785,10 +5801,10 @@ def vjp_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -5886,7 +5902,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -5898,7 +5914,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -5907,8 +5923,8 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s3, s3_l = vjp_f64_s3_core_index_label_smoothing_ne_0(ignore_index, label_smoothing, float(target_row), float(n))
@@ -5917,7 +5933,7 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
@@ -5933,10 +5949,10 @@ def vjp_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -6025,11 +6041,12 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp(
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width)
     s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
@@ -6097,7 +6114,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -6115,7 +6132,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -6129,10 +6146,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6142,7 +6159,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -6166,21 +6183,22 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + warp_width * u32(4))
     s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
@@ -6207,11 +6225,11 @@ def value_and_grad_f32_index_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i, e0_l_i, weight_i, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_1), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_1, e0_l_i_1, weight_i_1, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(f32(i_2), f32(g_row), ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, s3, s3_l, s5, s5_l, f32(target_row), e0_i_2, e0_l_i_2, weight_i_2, weight_inside_target_row__n), vjp_f32_dinput_core_index_label_smoothing_ne_0(
             f32(i_3),
@@ -6297,11 +6315,12 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block(
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width)
     s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
@@ -6369,7 +6388,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -6387,7 +6406,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -6402,10 +6421,10 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_index_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6415,7 +6434,7 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s1_here, s1_l_here = value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -6439,21 +6458,22 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
     s3, s3_l = vjp_f32_s3_core_index_label_smoothing_ne_0(
         ignore_index, ignore_index_l, label_smoothing, label_smoothing_l, f32(target_row), f32(n)
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l)
     s4_of, s4_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
-        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s4_of_here, s4_of_l_here = vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
         i = u32(i + block_width * u32(4))
     s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
@@ -6480,12 +6500,12 @@ def value_and_grad_f32_index_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -6617,7 +6637,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -6629,7 +6649,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -6638,8 +6658,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6647,7 +6667,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -6670,7 +6690,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
@@ -6696,10 +6716,10 @@ def value_and_grad_f64_index_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -6825,7 +6845,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_index_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -6837,7 +6857,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -6846,8 +6866,8 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_index_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_index_label_smoothing_ne_0(s0, s0_l)
@@ -6855,7 +6875,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s1_here, s1_l_here = value_and_grad_f64_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -6878,7 +6898,7 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s4_of_here, s4_of_l_here = vjp_f64_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, s4_of_l_here)
@@ -6904,10 +6924,10 @@ def value_and_grad_f64_index_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_index_label_smoothing_ne_0(m0, input_i)
@@ -8917,13 +8937,25 @@ def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1, e0_K1_l):
     return e0_K1, t1
 
 
-# s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -1/s0)
+# r_s0 = 1/s0
 @core
-def vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_K1, weight_K1):
+def vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -r_s0)
+@core
+def vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1):
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
-    t2 = fdiv(target_K1, s0)
+    t2 = fmul(r_s0, target_K1)
     t3 = -fmul(t2, weight_K1)
-    t4 = fmul(fmul(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), inverse(s0)), weight_K1)
+    t4 = fmul(fadd(libdevice.fmaf(r_s0, target_K1, -t2), fmul(r_s0_l, target_K1)), weight_K1)
     t5 = -(f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4))
     t6 = -(f32(0.0) if t1 else t3)
     t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
@@ -9841,12 +9873,13 @@ def vjp_f32_prob_label_smoothing_eq_0_warp(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
@@ -9896,7 +9929,7 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -9914,7 +9947,7 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -9928,28 +9961,29 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width * u32(4))
     s3, s3_l = fwarp_sum(s3, s3_l)
@@ -9959,11 +9993,11 @@ def vjp_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
@@ -10013,12 +10047,13 @@ def vjp_f32_prob_label_smoothing_eq_0_block(
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
@@ -10068,7 +10103,7 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -10086,7 +10121,7 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -10101,28 +10136,29 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width * u32(4))
     s3, s3_l = fblock_sum(s3, s3_l)
@@ -10132,12 +10168,12 @@ def vjp_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10223,7 +10259,7 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -10235,7 +10271,7 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -10244,8 +10280,8 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10253,7 +10289,7 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
@@ -10266,10 +10302,10 @@ def vjp_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10351,7 +10387,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -10363,7 +10399,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -10372,8 +10408,8 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     r_s0, r_s0_l = vjp_f64_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10381,7 +10417,7 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
@@ -10394,10 +10430,10 @@ def vjp_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10470,12 +10506,13 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp(
         store(
             out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
         )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
@@ -10526,7 +10563,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -10544,7 +10581,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -10558,10 +10595,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10571,7 +10608,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -10597,22 +10634,23 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         store(
             out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
         )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + warp_width * u32(4))
     s3, s3_l = fwarp_sum(s3, s3_l)
@@ -10622,11 +10660,11 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_eq_0(f32(g_row), s4, s4_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_eq_0(
@@ -10694,12 +10732,13 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block(
         store(
             out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
         )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = lane
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
@@ -10750,7 +10789,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -10768,7 +10807,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -10783,10 +10822,10 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10796,7 +10835,7 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -10822,22 +10861,23 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         store(
             out_, row, value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l, z_loss, z_loss_l)
         )
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l)
     s3, s3_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i, weight_i)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_1, weight_i_1)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_2, weight_i_2)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
-        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(s0, s0_l, target_i_3, weight_i_3)
+        s3_here, s3_l_here = vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s3, s3_l = fsum_step(s3, s3_l, s3_here, s3_l_here)
         i = u32(i + block_width * u32(4))
     s3, s3_l = fblock_sum(s3, s3_l)
@@ -10847,12 +10887,12 @@ def value_and_grad_f32_prob_label_smoothing_eq_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -10953,7 +10993,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -10965,7 +11005,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -10974,8 +11014,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -10983,7 +11023,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
@@ -11004,7 +11044,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
@@ -11017,10 +11057,10 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -11117,7 +11157,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_eq_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -11129,7 +11169,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i, e0_l_i)
@@ -11138,8 +11178,8 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_eq_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_eq_0(s0, s0_l)
@@ -11147,7 +11187,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
@@ -11168,7 +11208,7 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s3_here, s3_l_here = vjp_f64_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_i, weight_i)
@@ -11181,10 +11221,10 @@ def value_and_grad_f64_prob_label_smoothing_eq_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_eq_0(m0, input_i)
@@ -12640,16 +12680,27 @@ def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l
     return t5, t6
 
 
-# s5_of = sum over K.1 of weighted(weight[K.1], -1/s0)
+# r_s0 = 1/s0
 @core
-def vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_K1):
-    t1 = weight_K1 == f32(0.0)
-    t2 = fdiv(weight_K1, s0)
-    t3 = -t2
-    t4 = f32(0.0) if t1 else -fmul(fsub(libdevice.fmaf(t3, s0, weight_K1), fmul(t2, s0_l)), inverse(s0))
-    t5 = f32(0.0) if t1 else t3
-    t6 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+def vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
     return t5, t6
+
+
+# s5_of = sum over K.1 of weighted(weight[K.1], -r_s0)
+@core
+def vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
+    t1 = weight_K1 == f32(0.0)
+    t2 = -fmul(r_s0, weight_K1)
+    t3 = f32(0.0) if t1 else -fadd(libdevice.fmaf(r_s0, weight_K1, t2), fmul(r_s0_l, weight_K1))
+    t4 = f32(0.0) if t1 else t2
+    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    return t4, t5
 
 
 # s5 = -s4*s5_of
@@ -12678,13 +12729,13 @@ def vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l
     return t7, t8
 
 
-# s7_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -1/s0)
+# s7_of = sum over K.1 of weighted(target[K.1]*weight[K.1], -r_s0)
 @core
-def vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_K1, weight_K1):
+def vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_K1, weight_K1):
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
-    t2 = fdiv(target_K1, s0)
+    t2 = fmul(r_s0, target_K1)
     t3 = -fmul(t2, weight_K1)
-    t4 = fmul(fmul(fsub(libdevice.fmaf(-t2, s0, target_K1), fmul(t2, s0_l)), inverse(s0)), weight_K1)
+    t4 = fmul(fadd(libdevice.fmaf(r_s0, target_K1, -t2), fmul(r_s0_l, target_K1)), weight_K1)
     t5 = f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4)
     t6 = f32(0.0) if t1 else t3
     t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
@@ -13961,11 +14012,12 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
@@ -13976,7 +14028,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp(
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
@@ -14027,7 +14079,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -14045,7 +14097,7 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -14059,28 +14111,29 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
@@ -14092,16 +14145,16 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(4))
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
@@ -14112,11 +14165,11 @@ def vjp_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
@@ -14167,11 +14220,12 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
@@ -14182,7 +14236,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block(
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
@@ -14233,7 +14287,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -14251,7 +14305,7 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -14266,28 +14320,29 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
@@ -14299,16 +14354,16 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(4))
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
@@ -14319,12 +14374,12 @@ def vjp_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14422,7 +14477,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -14434,7 +14489,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -14443,8 +14498,8 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -14453,7 +14508,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
@@ -14467,7 +14522,7 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
@@ -14481,10 +14536,10 @@ def vjp_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14578,7 +14633,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -14590,7 +14645,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -14599,8 +14654,8 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s4, s4_l = vjp_f64_s4_core_prob_label_smoothing_ne_0(label_smoothing, float(n))
@@ -14609,7 +14664,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
@@ -14623,7 +14678,7 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
@@ -14637,10 +14692,10 @@ def vjp_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -14725,11 +14780,12 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
             value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
@@ -14740,7 +14796,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp(
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
@@ -14794,7 +14850,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -14812,7 +14868,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -14826,10 +14882,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -14839,7 +14895,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -14867,7 +14923,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -14887,21 +14943,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
             value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
@@ -14913,16 +14970,16 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + warp_width * u32(4))
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
@@ -14935,11 +14992,11 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i, e0_l_i, target_i, weight_i), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_1, e0_l_i_1, target_i_1, weight_i_1), vjp_f32_dinput_core_prob_label_smoothing_ne_0(f32(g_row), s4, s4_l, s6, s6_l, s8, s8_l, e0_i_2, e0_l_i_2, target_i_2, weight_i_2), vjp_f32_dinput_core_prob_label_smoothing_ne_0(
@@ -15019,11 +15076,12 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
             value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = lane
     while i < n:
         weight_i = load(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
@@ -15034,7 +15092,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block(
     while i < n:
         target_i = load(target, u32(at + i * inner))
         weight_i = load(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
@@ -15088,7 +15146,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -15106,7 +15164,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -15121,10 +15179,10 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15134,7 +15192,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
@@ -15162,7 +15220,7 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         s2_here, s2_l_here = value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -15182,21 +15240,22 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
             value_and_grad_f32_out_core_prob_label_smoothing_ne_0(e1, e1_l, label_smoothing, label_smoothing_l, m0, s1, s1_l, s2, s2_l, z_loss, z_loss_l, f32(n)),
         )
     s4, s4_l = vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, f32(n))
+    r_s0, r_s0_l = vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l)
     s5_of, s5_of_l = f32(0), f32(0)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_1)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_2)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(s0, s0_l, weight_i_3)
+        s5_of_here, s5_of_l_here = vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
@@ -15208,16 +15267,16 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i, weight_i)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_1, weight_i_1)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_1, weight_i_1)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_2, weight_i_2)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_2, weight_i_2)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
-        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(s0, s0_l, target_i_3, weight_i_3)
+        s7_of_here, s7_of_l_here = vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i_3, weight_i_3)
         s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, s7_of_l_here)
         i = u32(i + block_width * u32(4))
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
@@ -15230,12 +15289,12 @@ def value_and_grad_f32_prob_label_smoothing_ne_0_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -15361,7 +15420,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -15373,7 +15432,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -15382,8 +15441,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15391,7 +15450,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
@@ -15409,7 +15468,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -15430,7 +15489,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
@@ -15444,7 +15503,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
@@ -15458,10 +15517,10 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
@@ -15583,7 +15642,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core_prob_label_smoothing_ne_0(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -15595,7 +15654,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i, e0_l_i)
@@ -15604,8 +15663,8 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
         s0_here, s0_l_here = vjp_f64_s0_core_prob_label_smoothing_ne_0(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     e1, e1_l = value_f64_e0_core_prob_label_smoothing_ne_0(s0, s0_l)
@@ -15613,7 +15672,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
@@ -15631,7 +15690,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s2_here, s2_l_here = value_and_grad_f64_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_i, weight_i)
@@ -15652,7 +15711,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         weight_i, weight_i_1 = load2(weight, i)
         s5_of_here, s5_of_l_here = vjp_f64_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_i)
         s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
@@ -15666,7 +15725,7 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         target_i, target_i_1 = load2(target, u32(at + i))
         weight_i, weight_i_1 = load2(weight, i)
         s7_of_here, s7_of_l_here = vjp_f64_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_i, weight_i)
@@ -15680,10 +15739,10 @@ def value_and_grad_f64_prob_label_smoothing_ne_0_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core_prob_label_smoothing_ne_0(m0, input_i)

@@ -33,6 +33,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -205,26 +206,37 @@ def vjp_f32_b0_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, target, 
     return t27, t28
 
 
-# dinput[K] = g*(weighted(b0, 1 - e0[K]/s0) if Eq(K, target) else -weighted(b0, e0[K]/s0))
+# r_s0 = 1/s0
 @core
-def vjp_f32_dinput_core(i_K, b0, b0_l, g, s0, s0_l, target, e0_K, e0_K_l):
+def vjp_f32_r_s0_core(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
+@core
+def vjp_f32_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     t1 = i_K == target
     t2 = b0 == f32(0.0)
-    t3 = inverse(s0)
-    t4 = fmul(e0_K, t3)
-    t5 = -t4
-    t6 = fadd(t5, f32(1.0))
-    t7 = fmul(b0, t6)
-    t8 = fmul(t4, b0)
-    t9 = (f32(0.0) if t2 else t7) if t1 else -(f32(0.0) if t2 else t8)
-    t10 = fmul(g, t9)
-    t11 = fsub(t6, t5)
-    t12 = fmul(fsub(fadd(libdevice.fmaf(t5, s0, e0_K), e0_K_l), fmul(t4, s0_l)), t3)
-    t13 = fmul(b0, fadd(fadd(fsub(t5, fsub(t6, t11)), fsub(f32(1.0), t11)), -t12))
-    t14 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t4, b0, -t8), fmul(t4, b0_l)), fmul(t12, b0)))
-    t15 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t6, -t7), t13), fmul(b0_l, t6))) if t1 else t14
-    t16 = fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15))
-    return fadd(t10, t16) if fsub(t16, t16) == f32(0.0) else t10
+    t3 = fmul(e0_K, r_s0)
+    t4 = -t3
+    t5 = fadd(t4, f32(1.0))
+    t6 = fmul(b0, t5)
+    t7 = fmul(t3, b0)
+    t8 = (f32(0.0) if t2 else t6) if t1 else -(f32(0.0) if t2 else t7)
+    t9 = fmul(g, t8)
+    t10 = fsub(t5, t4)
+    t11 = fadd(fadd(libdevice.fmaf(e0_K, r_s0, t4), fmul(e0_K, r_s0_l)), fmul(e0_K_l, r_s0))
+    t12 = fmul(b0, fadd(fadd(fsub(t4, fsub(t5, t10)), fsub(f32(1.0), t10)), -t11))
+    t13 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, b0, -t7), fmul(t3, b0_l)), fmul(t11, b0)))
+    t14 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t5, -t6), t12), fmul(b0_l, t5))) if t1 else t13
+    t15 = fadd(libdevice.fmaf(g, t8, -t9), fmul(g, t14))
+    return fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -867,6 +879,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l,
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -874,7 +887,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, q, q_l,
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -896,7 +909,7 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -914,7 +927,7 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -928,10 +941,10 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -948,18 +961,19 @@ def vjp_f32_warp_wide(g, input, target, weight, ignore_index, ignore_index_l, q,
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1005,6 +1019,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1012,7 +1027,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, q, q_l
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1034,7 +1049,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1052,7 +1067,7 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1067,10 +1082,10 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1087,25 +1102,26 @@ def vjp_f32_block_wide(g, input, target, weight, ignore_index, ignore_index_l, q
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1172,7 +1188,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1184,7 +1200,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1193,8 +1209,8 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1206,10 +1222,10 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, q, dinput_, rows, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -1280,7 +1296,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1292,7 +1308,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1301,8 +1317,8 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1314,10 +1330,10 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, q, dinput_, rows,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -1378,6 +1394,7 @@ def value_and_grad_f32_warp(
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1385,7 +1402,7 @@ def value_and_grad_f32_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1409,7 +1426,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1427,7 +1444,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1441,10 +1458,10 @@ def value_and_grad_f32_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1467,18 +1484,19 @@ def value_and_grad_f32_warp_wide(
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1532,6 +1550,7 @@ def value_and_grad_f32_block(
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1539,7 +1558,7 @@ def value_and_grad_f32_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1563,7 +1582,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1581,7 +1600,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1596,10 +1615,10 @@ def value_and_grad_f32_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1622,25 +1641,26 @@ def value_and_grad_f32_block_wide(
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1713,7 +1733,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1725,7 +1745,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1734,8 +1754,8 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1753,10 +1773,10 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, q, out_
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -1833,7 +1853,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1845,7 +1865,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1854,8 +1874,8 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1873,10 +1893,10 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, q, out
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)

@@ -30,6 +30,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp_lane, warp_row, warp_width)
 

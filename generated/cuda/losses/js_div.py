@@ -30,6 +30,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -1172,7 +1173,7 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
@@ -1188,10 +1189,10 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e0_i, e0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = e0_i_3, e0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = e0_i, e0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = e0_i_1, e0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = e0_i_2, e0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1200,7 +1201,7 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
@@ -1216,10 +1217,10 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e1_i, e1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = e1_i_3, e1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = e1_i, e1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e1_i_1, e1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = e1_i_2, e1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = e1_i_3, e1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1229,12 +1230,12 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            e0_i, e0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
@@ -1254,12 +1255,12 @@ def value_and_grad_f32_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            e1_i_2, e1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            e1_i_3, e1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
@@ -1340,7 +1341,7 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f32_e0_core(input_i, target_i)
@@ -1356,10 +1357,10 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         s0_here, s0_l_here = value_and_grad_f32_s0_core(e0_i_3, e0_l_i_3, input_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = e0_i, e0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = e0_i_3, e0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = e0_i, e0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = e0_i_1, e0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = e0_i_2, e0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1368,7 +1369,7 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f32_e1_core(input_i, target_i)
@@ -1384,10 +1385,10 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         s1_here, s1_l_here = value_and_grad_f32_s1_core(e1_i_3, e1_l_i_3, target_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e1_i, e1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = e1_i_3, e1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = e1_i, e1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e1_i_1, e1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = e1_i_2, e1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = e1_i_3, e1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     if lane == 0:
@@ -1397,12 +1398,12 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            e0_i, e0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
@@ -1422,12 +1423,12 @@ def value_and_grad_f32_block_wide(g, input, target, out_, dinput_, dtarget_, row
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            e1_i_2, e1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            e1_i_3, e1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
@@ -1512,7 +1513,7 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
@@ -1522,15 +1523,15 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e0_i, e0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = e0_i, e0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
@@ -1540,8 +1541,8 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e1_i, e1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e1_i_1, e1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = e1_i, e1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e1_i_1, e1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     if lane == 0:
@@ -1549,10 +1550,10 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            e0_i, e0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             target_i, target_i_1 = load2(target, u32(at + i))
@@ -1568,10 +1569,10 @@ def value_and_grad_f64_warp_wide(g, input, target, out_, dinput_, dtarget_, rows
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             target_i, target_i_1 = load2(target, u32(at + i))
@@ -1652,7 +1653,7 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         e0_i, e0_l_i = value_and_grad_f64_e0_core(input_i, target_i)
@@ -1662,15 +1663,15 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
         s0_here, s0_l_here = value_and_grad_f64_s0_core(e0_i_1, e0_l_i_1, input_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e0_i, e0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e0_i_1, e0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = e0_i, e0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         target_i, target_i_1 = load2(target, u32(at + i))
         e1_i, e1_l_i = value_and_grad_f64_e1_core(input_i, target_i)
@@ -1680,8 +1681,8 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
         s1_here, s1_l_here = value_and_grad_f64_s1_core(e1_i_1, e1_l_i_1, target_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e1_i, e1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e1_i_1, e1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = e1_i, e1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e1_i_1, e1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     if lane == 0:
@@ -1689,10 +1690,10 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            e0_i, e0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             target_i, target_i_1 = load2(target, u32(at + i))
@@ -1708,10 +1709,10 @@ def value_and_grad_f64_block_wide(g, input, target, out_, dinput_, dtarget_, row
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             target_i, target_i_1 = load2(target, u32(at + i))

@@ -8,7 +8,7 @@ return -weight[target] * input[target], weight[target]
 """
 
 from symgen.runtime.device import (
-    core, dmul, f32, fadd, fmul, fsub, kernel, load, of_warps, store, store2, store4, u32
+    core, dmul, f32, fadd, fmul, fsub, kernel, load, of_warps, store, store2, store4, u32, u64
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, inside, warp_lane, warp_row, warp_width)
 

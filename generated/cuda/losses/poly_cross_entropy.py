@@ -32,6 +32,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -231,26 +232,37 @@ def vjp_f32_b0_core(
     return t26, t27
 
 
-# dinput[K] = g*(weighted(b0, 1 - e0[K]/s0) if Eq(K, target) else -weighted(b0, e0[K]/s0))
+# r_s0 = 1/s0
 @core
-def vjp_f32_dinput_core(i_K, b0, b0_l, g, s0, s0_l, target, e0_K, e0_K_l):
+def vjp_f32_r_s0_core(s0, s0_l):
+    t1 = inverse(s0)
+    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
+    t3 = fsub(t2, t2) == f32(0.0)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    return t5, t6
+
+
+# dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
+@core
+def vjp_f32_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     t1 = i_K == target
     t2 = b0 == f32(0.0)
-    t3 = inverse(s0)
-    t4 = fmul(e0_K, t3)
-    t5 = -t4
-    t6 = fadd(t5, f32(1.0))
-    t7 = fmul(b0, t6)
-    t8 = fmul(t4, b0)
-    t9 = (f32(0.0) if t2 else t7) if t1 else -(f32(0.0) if t2 else t8)
-    t10 = fmul(g, t9)
-    t11 = fsub(t6, t5)
-    t12 = fmul(fsub(fadd(libdevice.fmaf(t5, s0, e0_K), e0_K_l), fmul(t4, s0_l)), t3)
-    t13 = fmul(b0, fadd(fadd(fsub(t5, fsub(t6, t11)), fsub(f32(1.0), t11)), -t12))
-    t14 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t4, b0, -t8), fmul(t4, b0_l)), fmul(t12, b0)))
-    t15 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t6, -t7), t13), fmul(b0_l, t6))) if t1 else t14
-    t16 = fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t15))
-    return fadd(t10, t16) if fsub(t16, t16) == f32(0.0) else t10
+    t3 = fmul(e0_K, r_s0)
+    t4 = -t3
+    t5 = fadd(t4, f32(1.0))
+    t6 = fmul(b0, t5)
+    t7 = fmul(t3, b0)
+    t8 = (f32(0.0) if t2 else t6) if t1 else -(f32(0.0) if t2 else t7)
+    t9 = fmul(g, t8)
+    t10 = fsub(t5, t4)
+    t11 = fadd(fadd(libdevice.fmaf(e0_K, r_s0, t4), fmul(e0_K, r_s0_l)), fmul(e0_K_l, r_s0))
+    t12 = fmul(b0, fadd(fadd(fsub(t4, fsub(t5, t10)), fsub(f32(1.0), t10)), -t11))
+    t13 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, b0, -t7), fmul(t3, b0_l)), fmul(t11, b0)))
+    t14 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t5, -t6), t12), fmul(b0_l, t5))) if t1 else t13
+    t15 = fadd(libdevice.fmaf(g, t8, -t9), fmul(g, t14))
+    return fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -498,11 +510,11 @@ def vjp_weight_f32_e1_core(s0, s0_l):
     return t6, t7
 
 
-# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0/s0 + 1) + m0 - input[target])) if Eq(K,
+# dweight[K] = ((0 if Eq(target, ignore_index) else g*(e1 + epsilon*(-e0*r_s0 + 1) + m0 - input[target])) if Eq(K,
 #     target) else 0)
 @core
 def vjp_weight_f32_dweight_core(
-    i_K, e0, e0_l, e1, e1_l, epsilon, epsilon_l, g, ignore_index, ignore_index_l, m0, s0, s0_l, target, input_target
+    i_K, e0, e0_l, e1, e1_l, epsilon, epsilon_l, g, ignore_index, ignore_index_l, m0, r_s0, r_s0_l, target, input_target
 ):
     t1 = i_K == target
     t2 = -ignore_index
@@ -514,27 +526,25 @@ def vjp_weight_f32_dweight_core(
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = fsub(e1, input_target)
     t10 = fadd(t9, m0)
-    t11 = inverse(s0)
-    t12 = fmul(e0, t11)
-    t13 = -t12
-    t14 = fadd(t13, f32(1.0))
-    t15 = fmul(epsilon, t14)
-    t16 = fadd(t10, t15)
-    t17 = fmul(g, t16)
-    t18 = fsub(t16, t10)
-    t19 = fsub(t10, t9)
-    t20 = -input_target
-    t21 = fsub(t9, t20)
-    t22 = fadd(fadd(fsub(t20, fsub(t9, t21)), fsub(e1, t21)), e1_l)
-    t23 = fadd(fadd(fsub(t9, fsub(t10, t19)), fsub(m0, t19)), t22)
-    t24 = fsub(t14, t13)
-    t25 = -fmul(fsub(fadd(libdevice.fmaf(t13, s0, e0), e0_l), fmul(t12, s0_l)), t11)
-    t26 = fmul(epsilon, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(f32(1.0), t24)), t25))
-    t27 = fadd(fadd(libdevice.fmaf(epsilon, t14, -t15), t26), fmul(epsilon_l, t14))
-    t28 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t16, t18)), fsub(t15, t18)), t23), t27))
-    t29 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t16, -t17), t28)) if t1 else f32(0.0)
-    t30 = (f32(0.0) if t8 else t17) if t1 else f32(0.0)
-    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
+    t11 = -fmul(e0, r_s0)
+    t12 = fadd(t11, f32(1.0))
+    t13 = fmul(epsilon, t12)
+    t14 = fadd(t10, t13)
+    t15 = fmul(g, t14)
+    t16 = fsub(t14, t10)
+    t17 = fsub(t10, t9)
+    t18 = -input_target
+    t19 = fsub(t9, t18)
+    t20 = fadd(fadd(fsub(t18, fsub(t9, t19)), fsub(e1, t19)), e1_l)
+    t21 = fadd(fadd(fsub(t9, fsub(t10, t17)), fsub(m0, t17)), t20)
+    t22 = fsub(t12, t11)
+    t23 = -fadd(fadd(libdevice.fmaf(e0, r_s0, t11), fmul(e0, r_s0_l)), fmul(e0_l, r_s0))
+    t24 = fmul(epsilon, fadd(fadd(fsub(t11, fsub(t12, t22)), fsub(f32(1.0), t22)), t23))
+    t25 = fadd(fadd(libdevice.fmaf(epsilon, t12, -t13), t24), fmul(epsilon_l, t12))
+    t26 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t14, t16)), fsub(t13, t16)), t21), t25))
+    t27 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t14, -t15), t26)) if t1 else f32(0.0)
+    t28 = (f32(0.0) if t8 else t15) if t1 else f32(0.0)
+    return fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
 
 
 # e1 = log(s0)
@@ -1036,6 +1046,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1043,7 +1054,7 @@ def vjp_f32_warp(g, input, target, weight, ignore_index, ignore_index_l, epsilon
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1067,7 +1078,7 @@ def vjp_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1085,7 +1096,7 @@ def vjp_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1099,10 +1110,10 @@ def vjp_f32_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1119,18 +1130,19 @@ def vjp_f32_warp_wide(
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1176,6 +1188,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, epsilo
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1183,7 +1196,7 @@ def vjp_f32_block(g, input, target, weight, ignore_index, ignore_index_l, epsilo
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1207,7 +1220,7 @@ def vjp_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1225,7 +1238,7 @@ def vjp_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1240,10 +1253,10 @@ def vjp_f32_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1260,25 +1273,26 @@ def vjp_f32_block_wide(
         input_inside_target_row__n,
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1345,7 +1359,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1357,7 +1371,7 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1366,8 +1380,8 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1379,10 +1393,10 @@ def vjp_f64_warp_wide(g, input, target, weight, ignore_index, epsilon, dinput_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -1453,7 +1467,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1465,7 +1479,7 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1474,8 +1488,8 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1487,10 +1501,10 @@ def vjp_f64_block_wide(g, input, target, weight, ignore_index, epsilon, dinput_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -1552,6 +1566,7 @@ def value_and_grad_f32_warp(
         f32(target_row),
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1559,7 +1574,7 @@ def value_and_grad_f32_warp(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + warp_width)
 
@@ -1583,7 +1598,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1601,7 +1616,7 @@ def value_and_grad_f32_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1615,10 +1630,10 @@ def value_and_grad_f32_warp_wide(
         e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e0_i, e0_l_i
-        kept[u32(own + u32(32))], kept[u32(own + u32(1056))] = e0_i_1, e0_l_i_1
-        kept[u32(own + u32(64))], kept[u32(own + u32(1088))] = e0_i_2, e0_l_i_2
-        kept[u32(own + u32(96))], kept[u32(own + u32(1120))] = e0_i_3, e0_l_i_3
+        kept[own + u64(0)], kept[own + u64(1024)] = e0_i, e0_l_i
+        kept[own + u64(32)], kept[own + u64(1056)] = e0_i_1, e0_l_i_1
+        kept[own + u64(64)], kept[own + u64(1088)] = e0_i_2, e0_l_i_2
+        kept[own + u64(96)], kept[own + u64(1120)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1642,18 +1657,19 @@ def value_and_grad_f32_warp_wide(
         f32(target_row),
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
-        e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-        e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(1056))]
-        e0_i_2, e0_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(1088))]
-        e0_i_3, e0_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(1120))]
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        own = u64(u32(first + i - lane * u32(3)))
+        e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+        e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
+        e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
+        e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + warp_width * u32(4))
@@ -1708,6 +1724,7 @@ def value_and_grad_f32_block(
         f32(target_row),
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         input_i = load(input, u32(at + i * inner))
@@ -1715,7 +1732,7 @@ def value_and_grad_f32_block(
         store(
             dinput_,
             u32(at + i * inner),
-            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i),
+            vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i),
         )
         i = u32(i + block_width)
 
@@ -1739,7 +1756,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         m0_here = value_f32_m0_core(input_i)
         m0 = fpeak_step(m0, m0_here)
@@ -1757,7 +1774,7 @@ def value_and_grad_f32_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i, e0_l_i)
@@ -1772,10 +1789,10 @@ def value_and_grad_f32_block_wide(
         s0_here, s0_l_here = vjp_f32_s0_core(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(4096))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(4352))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(4608))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(4864))] = e0_i_3, e0_l_i_3
+            kept[own + u64(0)], kept[own + u64(4096)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(4352)] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(4608)] = e0_i_2, e0_l_i_2
+            kept[own + u64(768)], kept[own + u64(4864)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1799,25 +1816,26 @@ def value_and_grad_f32_block_wide(
         f32(target_row),
         weight_inside_target_row__n,
     )
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(4096))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(4352))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(4608))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(4864))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
         else:
             input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
             e0_i, e0_l_i = vjp_f32_e0_core(m0, input_i)
             e0_i_1, e0_l_i_1 = vjp_f32_e0_core(m0, input_i_1)
             e0_i_2, e0_l_i_2 = vjp_f32_e0_core(m0, input_i_2)
             e0_i_3, e0_l_i_3 = vjp_f32_e0_core(m0, input_i_3)
-        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
-            f32(i_3), b0, b0_l, f32(g_row), s0, s0_l, f32(target_row), e0_i_3, e0_l_i_3
+        dinput__0, dinput__1, dinput__2, dinput__3 = vjp_f32_dinput_core(f32(i), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i, e0_l_i), vjp_f32_dinput_core(f32(i_1), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_1, e0_l_i_1), vjp_f32_dinput_core(f32(i_2), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_2, e0_l_i_2), vjp_f32_dinput_core(
+            f32(i_3), b0, b0_l, f32(g_row), r_s0, r_s0_l, f32(target_row), e0_i_3, e0_l_i_3
         )
         store4(dinput_, u32(at + i), dinput__0, dinput__1, dinput__2, dinput__3)
         i = u32(i + block_width * u32(4))
@@ -1891,7 +1909,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -1903,7 +1921,7 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -1912,8 +1930,8 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e0_i, e0_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -1932,10 +1950,10 @@ def value_and_grad_f64_warp_wide(g, input, target, weight, ignore_index, epsilon
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -2013,7 +2031,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         m0_here = value_f64_m0_core(input_i)
         m0 = dpeak_step(m0, m0_here)
@@ -2025,7 +2043,7 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         input_i, input_i_1 = load2(input, u32(at + i))
         e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i, e0_l_i)
@@ -2034,8 +2052,8 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
         s0_here, s0_l_here = vjp_f64_s0_core(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = e0_i, e0_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = e0_i_1, e0_l_i_1
+            kept[own + u64(0)], kept[own + u64(2048)] = e0_i, e0_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
@@ -2054,10 +2072,10 @@ def value_and_grad_f64_block_wide(g, input, target, weight, ignore_index, epsilo
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
         else:
             input_i, input_i_1 = load2(input, u32(at + i))
             e0_i, e0_l_i = vjp_f64_e0_core(m0, input_i)
@@ -2100,12 +2118,13 @@ def vjp_weight_f32_warp(
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
     e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         store(
             dweight_,
             u32(row * n + i),
-            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n),
+            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n),
         )
         i = u32(i + warp_width)
 
@@ -2159,12 +2178,13 @@ def vjp_weight_f32_warp_wide(
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
             f32(i_3),
             e0,
             e0_l,
@@ -2176,8 +2196,8 @@ def vjp_weight_f32_warp_wide(
             ignore_index,
             ignore_index_l,
             m0,
-            s0,
-            s0_l,
+            r_s0,
+            r_s0_l,
             f32(target_row),
             input_inside_target_row__n,
         )
@@ -2215,12 +2235,13 @@ def vjp_weight_f32_block(
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n) * inner))
     e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = lane
     while i < n:
         store(
             dweight_,
             u32(row * n + i),
-            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n),
+            vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n),
         )
         i = u32(i + block_width)
 
@@ -2273,12 +2294,13 @@ def vjp_weight_f32_block_wide(
     input_inside_target_row__n = load(input, u32(at + inside(target_row, n)))
     e0, e0_l = value_and_grad_f32_e1_core(m0, input_inside_target_row__n)
     e1, e1_l = vjp_weight_f32_e1_core(s0, s0_l)
+    r_s0, r_s0_l = vjp_f32_r_s0_core(s0, s0_l)
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, s0, s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(f32(i), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_1), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(f32(i_2), e0, e0_l, e1, e1_l, epsilon, epsilon_l, f32(g_row), ignore_index, ignore_index_l, m0, r_s0, r_s0_l, f32(target_row), input_inside_target_row__n), vjp_weight_f32_dweight_core(
             f32(i_3),
             e0,
             e0_l,
@@ -2290,8 +2312,8 @@ def vjp_weight_f32_block_wide(
             ignore_index,
             ignore_index_l,
             m0,
-            s0,
-            s0_l,
+            r_s0,
+            r_s0_l,
             f32(target_row),
             input_inside_target_row__n,
         )

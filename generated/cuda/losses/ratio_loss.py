@@ -33,6 +33,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -1187,7 +1188,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
@@ -1206,7 +1207,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -1222,10 +1223,10 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1234,7 +1235,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
@@ -1253,7 +1254,7 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -1269,10 +1270,10 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1284,12 +1285,12 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -1298,10 +1299,10 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -1319,12 +1320,12 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -1342,12 +1343,12 @@ def vjp_f32_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -1457,7 +1458,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
@@ -1476,7 +1477,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -1492,10 +1493,10 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -1504,7 +1505,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
@@ -1523,7 +1524,7 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -1539,10 +1540,10 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1554,12 +1555,12 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -1568,10 +1569,10 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -1589,12 +1590,12 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -1612,12 +1613,12 @@ def vjp_f32_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -1727,7 +1728,7 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
@@ -1740,7 +1741,7 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -1750,15 +1751,15 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
@@ -1771,7 +1772,7 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -1781,8 +1782,8 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -1792,18 +1793,18 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -1817,10 +1818,10 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -1834,10 +1835,10 @@ def vjp_f64_no_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -1943,7 +1944,7 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
@@ -1956,7 +1957,7 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -1966,15 +1967,15 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
@@ -1987,7 +1988,7 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -1997,8 +1998,8 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2008,18 +2009,18 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -2033,10 +2034,10 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -2050,10 +2051,10 @@ def vjp_f64_no_swap_block_wide(g, anchor, positive, negative, danchor_, dpositiv
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -2169,7 +2170,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
@@ -2188,7 +2189,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -2204,10 +2205,10 @@ def value_and_grad_f32_no_swap_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2216,7 +2217,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
@@ -2235,7 +2236,7 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -2251,10 +2252,10 @@ def value_and_grad_f32_no_swap_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2268,12 +2269,12 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -2282,10 +2283,10 @@ def value_and_grad_f32_no_swap_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -2303,12 +2304,12 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -2326,12 +2327,12 @@ def value_and_grad_f32_no_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -2447,7 +2448,7 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m0_here = value_f32_m0_core_no_swap(anchor_i, negative_i)
@@ -2466,7 +2467,7 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -2482,10 +2483,10 @@ def value_and_grad_f32_no_swap_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -2494,7 +2495,7 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m1_here = value_f32_m1_core_no_swap(anchor_i, positive_i)
@@ -2513,7 +2514,7 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -2529,10 +2530,10 @@ def value_and_grad_f32_no_swap_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2546,12 +2547,12 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -2560,10 +2561,10 @@ def value_and_grad_f32_no_swap_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap(m0, anchor_i_2, negative_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap(m0, anchor_i_3, negative_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -2581,12 +2582,12 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -2604,12 +2605,12 @@ def value_and_grad_f32_no_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -2725,7 +2726,7 @@ def value_and_grad_f64_no_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
@@ -2738,7 +2739,7 @@ def value_and_grad_f64_no_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -2748,15 +2749,15 @@ def value_and_grad_f64_no_swap_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
@@ -2769,7 +2770,7 @@ def value_and_grad_f64_no_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -2779,8 +2780,8 @@ def value_and_grad_f64_no_swap_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -2792,18 +2793,18 @@ def value_and_grad_f64_no_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -2817,10 +2818,10 @@ def value_and_grad_f64_no_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -2834,10 +2835,10 @@ def value_and_grad_f64_no_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -2949,7 +2950,7 @@ def value_and_grad_f64_no_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m0_here = value_f64_m0_core_no_swap(anchor_i, negative_i)
@@ -2962,7 +2963,7 @@ def value_and_grad_f64_no_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
@@ -2972,15 +2973,15 @@ def value_and_grad_f64_no_swap_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m1_here = value_f64_m1_core_no_swap(anchor_i, positive_i)
@@ -2993,7 +2994,7 @@ def value_and_grad_f64_no_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap(m1, anchor_i, positive_i)
@@ -3003,8 +3004,8 @@ def value_and_grad_f64_no_swap_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l)
@@ -3016,18 +3017,18 @@ def value_and_grad_f64_no_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap(m0, anchor_i, negative_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap(m0, anchor_i_1, negative_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -3041,10 +3042,10 @@ def value_and_grad_f64_no_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -3058,10 +3059,10 @@ def value_and_grad_f64_no_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -4758,7 +4759,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
@@ -4777,7 +4778,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
@@ -4793,10 +4794,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -4805,7 +4806,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
@@ -4824,7 +4825,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
@@ -4840,10 +4841,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -4852,7 +4853,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
@@ -4871,7 +4872,7 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
@@ -4887,10 +4888,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y2_i_1, y2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = y2_i_2, y2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -4905,12 +4906,12 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -4919,10 +4920,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -4940,12 +4941,12 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -4954,10 +4955,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -4975,12 +4976,12 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -4989,10 +4990,10 @@ def vjp_f32_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5136,7 +5137,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
@@ -5155,7 +5156,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
@@ -5171,10 +5172,10 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -5183,7 +5184,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
@@ -5202,7 +5203,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
@@ -5218,10 +5219,10 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -5230,7 +5231,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
@@ -5249,7 +5250,7 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
@@ -5265,10 +5266,10 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y2_i_1, y2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = y2_i_2, y2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5283,12 +5284,12 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5297,10 +5298,10 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -5318,12 +5319,12 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5332,10 +5333,10 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5353,12 +5354,12 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -5367,10 +5368,10 @@ def vjp_f32_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5514,7 +5515,7 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
@@ -5527,7 +5528,7 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
@@ -5537,15 +5538,15 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
@@ -5558,7 +5559,7 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
@@ -5568,15 +5569,15 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
@@ -5589,7 +5590,7 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
@@ -5599,8 +5600,8 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5613,18 +5614,18 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -5638,18 +5639,18 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -5663,18 +5664,18 @@ def vjp_f64_swap_warp_wide(g, anchor, positive, negative, danchor_, dpositive_, 
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -5814,7 +5815,7 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
@@ -5827,7 +5828,7 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
@@ -5837,15 +5838,15 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
@@ -5858,7 +5859,7 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
@@ -5868,15 +5869,15 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
@@ -5889,7 +5890,7 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
@@ -5899,8 +5900,8 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -5913,18 +5914,18 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -5938,18 +5939,18 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -5963,18 +5964,18 @@ def vjp_f64_swap_block_wide(g, anchor, positive, negative, danchor_, dpositive_,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -6122,7 +6123,7 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
@@ -6141,7 +6142,7 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
@@ -6157,10 +6158,10 @@ def value_and_grad_f32_swap_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -6169,7 +6170,7 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
@@ -6188,7 +6189,7 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
@@ -6204,10 +6205,10 @@ def value_and_grad_f32_swap_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -6216,7 +6217,7 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
@@ -6235,7 +6236,7 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
@@ -6251,10 +6252,10 @@ def value_and_grad_f32_swap_warp_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y2_i_1, y2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = y2_i_2, y2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6271,12 +6272,12 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6285,10 +6286,10 @@ def value_and_grad_f32_swap_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6306,12 +6307,12 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6320,10 +6321,10 @@ def value_and_grad_f32_swap_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6341,12 +6342,12 @@ def value_and_grad_f32_swap_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6355,10 +6356,10 @@ def value_and_grad_f32_swap_warp_wide(
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6508,7 +6509,7 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap(anchor_i, positive_i)
@@ -6527,7 +6528,7 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap(m0, anchor_i, positive_i)
@@ -6543,10 +6544,10 @@ def value_and_grad_f32_swap_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -6555,7 +6556,7 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap(anchor_i, negative_i)
@@ -6574,7 +6575,7 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap(m1, anchor_i, negative_i)
@@ -6590,10 +6591,10 @@ def value_and_grad_f32_swap_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -6602,7 +6603,7 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap(negative_i, positive_i)
@@ -6621,7 +6622,7 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap(m2, negative_i, positive_i)
@@ -6637,10 +6638,10 @@ def value_and_grad_f32_swap_block_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y2_i_1, y2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = y2_i_2, y2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6657,12 +6658,12 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6671,10 +6672,10 @@ def value_and_grad_f32_swap_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6692,12 +6693,12 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6706,10 +6707,10 @@ def value_and_grad_f32_swap_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap(m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap(m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6727,12 +6728,12 @@ def value_and_grad_f32_swap_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6741,10 +6742,10 @@ def value_and_grad_f32_swap_block_wide(
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap(m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap(m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6892,7 +6893,7 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
@@ -6905,7 +6906,7 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
@@ -6915,15 +6916,15 @@ def value_and_grad_f64_swap_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
@@ -6936,7 +6937,7 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
@@ -6946,15 +6947,15 @@ def value_and_grad_f64_swap_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
@@ -6967,7 +6968,7 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
@@ -6977,8 +6978,8 @@ def value_and_grad_f64_swap_warp_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -6993,18 +6994,18 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -7018,18 +7019,18 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -7043,18 +7044,18 @@ def value_and_grad_f64_swap_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -7200,7 +7201,7 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap(anchor_i, positive_i)
@@ -7213,7 +7214,7 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
@@ -7223,15 +7224,15 @@ def value_and_grad_f64_swap_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap(anchor_i, negative_i)
@@ -7244,7 +7245,7 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
@@ -7254,15 +7255,15 @@ def value_and_grad_f64_swap_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap(negative_i, positive_i)
@@ -7275,7 +7276,7 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap(m2, negative_i, positive_i)
@@ -7285,8 +7286,8 @@ def value_and_grad_f64_swap_block_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -7301,18 +7302,18 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -7326,18 +7327,18 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap(m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap(m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -7351,18 +7352,18 @@ def value_and_grad_f64_swap_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap(m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap(m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))

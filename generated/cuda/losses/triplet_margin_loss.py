@@ -34,6 +34,7 @@ from symgen.runtime.device import (
     store2,
     store4,
     u32,
+    u64,
 )
 from symgen.runtime.device_rows import (
     block_first,
@@ -5651,7 +5652,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -5670,7 +5671,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -5686,10 +5687,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -5698,7 +5699,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -5717,7 +5718,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -5733,10 +5734,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -5748,12 +5749,12 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5762,10 +5763,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -5799,12 +5800,12 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -5822,12 +5823,12 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -5979,7 +5980,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -5998,7 +5999,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -6014,10 +6015,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -6026,7 +6027,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -6045,7 +6046,7 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -6061,10 +6062,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6076,12 +6077,12 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6090,10 +6091,10 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6127,12 +6128,12 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6150,12 +6151,12 @@ def vjp_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6277,7 +6278,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -6290,7 +6291,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -6300,15 +6301,15 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -6321,7 +6322,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -6331,8 +6332,8 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6342,18 +6343,18 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -6367,10 +6368,10 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -6384,10 +6385,10 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -6505,7 +6506,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -6518,7 +6519,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -6528,15 +6529,15 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -6549,7 +6550,7 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -6559,8 +6560,8 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6570,18 +6571,18 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -6595,10 +6596,10 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -6612,10 +6613,10 @@ def vjp_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -6773,7 +6774,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -6792,7 +6793,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -6808,10 +6809,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -6820,7 +6821,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -6839,7 +6840,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -6855,10 +6856,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -6874,12 +6875,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6888,10 +6889,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -6925,12 +6926,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -6948,12 +6949,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -7111,7 +7112,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -7130,7 +7131,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -7146,10 +7147,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -7158,7 +7159,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -7177,7 +7178,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -7193,10 +7194,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -7212,12 +7213,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -7226,10 +7227,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -7263,12 +7264,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -7286,12 +7287,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -7415,7 +7416,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -7428,7 +7429,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -7438,15 +7439,15 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -7459,7 +7460,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -7469,8 +7470,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -7482,18 +7483,18 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -7507,10 +7508,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -7524,10 +7525,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -7647,7 +7648,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -7660,7 +7661,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -7670,15 +7671,15 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -7691,7 +7692,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -7701,8 +7702,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -7714,18 +7715,18 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -7739,10 +7740,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -7756,10 +7757,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -8438,7 +8439,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -8457,7 +8458,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -8473,10 +8474,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -8485,7 +8486,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -8504,7 +8505,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -8520,10 +8521,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -8535,12 +8536,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -8566,12 +8567,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -8698,7 +8699,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -8717,7 +8718,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -8733,10 +8734,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -8745,7 +8746,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -8764,7 +8765,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -8780,10 +8781,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -8795,12 +8796,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -8826,12 +8827,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -8954,7 +8955,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -8967,7 +8968,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -8977,15 +8978,15 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -8998,7 +8999,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -9008,8 +9009,8 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -9019,10 +9020,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -9040,10 +9041,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative,
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -9160,7 +9161,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -9173,7 +9174,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -9183,15 +9184,15 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -9204,7 +9205,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -9214,8 +9215,8 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l)
@@ -9225,10 +9226,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -9246,10 +9247,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -14961,7 +14962,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -14980,7 +14981,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -15003,7 +15004,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -15022,7 +15023,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -15038,10 +15039,10 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y1_i, y1_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y1_i_3, y1_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y1_i, y1_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y1_i_1, y1_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y1_i_2, y1_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -15057,12 +15058,12 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -15117,26 +15118,26 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e2_i, e2_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = e2_i_2, e2_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = e2_i_3, e2_l_i_3
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e3_i, e3_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e3_i_3, e3_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = e2_i, e2_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = e2_i_1, e2_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = e2_i_2, e2_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = e2_i_3, e2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = e3_i, e3_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e3_i_1, e3_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = e3_i_2, e3_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = e3_i_3, e3_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -15186,12 +15187,12 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            e2_i_2, e2_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            e2_i_3, e2_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            e2_i, e2_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            e2_i_2, e2_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            e2_i_3, e2_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -15210,10 +15211,10 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             )
             e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -15395,7 +15396,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -15414,7 +15415,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -15437,7 +15438,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -15456,7 +15457,7 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -15472,10 +15473,10 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y1_i, y1_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y1_i_3, y1_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y1_i, y1_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y1_i_1, y1_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y1_i_2, y1_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -15491,12 +15492,12 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y1_i, y1_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -15551,26 +15552,26 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e2_i, e2_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e2_i_2, e2_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e2_i_3, e2_l_i_3
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e3_i, e3_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e3_i_3, e3_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = e2_i, e2_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = e2_i_1, e2_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = e2_i_2, e2_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = e2_i_3, e2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = e3_i, e3_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e3_i_1, e3_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = e3_i_2, e3_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = e3_i_3, e3_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -15620,12 +15621,12 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            e2_i_2, e2_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            e2_i_3, e2_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            e2_i, e2_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            e2_i_2, e2_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            e2_i_3, e2_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -15644,10 +15645,10 @@ def vjp_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             )
             e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y1_i, y1_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -15795,7 +15796,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -15808,7 +15809,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -15823,7 +15824,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -15836,7 +15837,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -15846,8 +15847,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -15857,10 +15858,10 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -15899,18 +15900,18 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e2_i, e2_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e3_i, e3_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e3_i_1, e3_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = e2_i, e2_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = e2_i_1, e2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = e3_i, e3_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = e3_i_1, e3_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -15930,10 +15931,10 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e2_i, e2_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -15942,8 +15943,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -16065,7 +16066,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -16078,7 +16079,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -16093,7 +16094,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -16106,7 +16107,7 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -16116,8 +16117,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y1_i_1, y1_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -16127,10 +16128,10 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -16169,18 +16170,18 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e2_i, e2_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e3_i, e3_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e3_i_1, e3_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = e2_i, e2_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = e2_i_1, e2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e3_i, e3_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = e3_i_1, e3_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -16200,10 +16201,10 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            e2_i, e2_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -16212,8 +16213,8 @@ def vjp_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -16381,7 +16382,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -16400,7 +16401,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -16423,7 +16424,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -16442,7 +16443,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -16458,10 +16459,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y1_i, y1_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y1_i_3, y1_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y1_i, y1_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y1_i_1, y1_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y1_i_2, y1_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -16483,12 +16484,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -16543,26 +16544,26 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e2_i, e2_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = e2_i_2, e2_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = e2_i_3, e2_l_i_3
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e3_i, e3_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e3_i_3, e3_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = e2_i, e2_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = e2_i_1, e2_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = e2_i_2, e2_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = e2_i_3, e2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = e3_i, e3_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e3_i_1, e3_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = e3_i_2, e3_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = e3_i_3, e3_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -16612,12 +16613,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            e2_i_2, e2_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            e2_i_3, e2_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            e2_i, e2_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            e2_i_2, e2_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            e2_i_3, e2_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -16636,10 +16637,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             )
             e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -16829,7 +16830,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -16848,7 +16849,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -16871,7 +16872,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -16890,7 +16891,7 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -16906,10 +16907,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y1_i, y1_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y1_i_3, y1_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y1_i, y1_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y1_i_1, y1_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y1_i_2, y1_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -16931,12 +16932,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y1_i, y1_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -16991,26 +16992,26 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e2_i, e2_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e2_i_2, e2_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e2_i_3, e2_l_i_3
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e3_i, e3_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e3_i_3, e3_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = e2_i, e2_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = e2_i_1, e2_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = e2_i_2, e2_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = e2_i_3, e2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = e3_i, e3_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e3_i_1, e3_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = e3_i_2, e3_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = e3_i_3, e3_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -17060,12 +17061,12 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            e2_i_2, e2_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            e2_i_3, e2_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            e2_i, e2_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            e2_i_2, e2_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            e2_i_3, e2_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -17084,10 +17085,10 @@ def value_and_grad_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             )
             e2_i_3, e2_l_i_3 = vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y1_i, y1_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -17237,7 +17238,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -17250,7 +17251,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -17265,7 +17266,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -17278,7 +17279,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -17288,8 +17289,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -17301,10 +17302,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -17343,18 +17344,18 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e2_i, e2_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e3_i, e3_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e3_i_1, e3_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = e2_i, e2_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = e2_i_1, e2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = e3_i, e3_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = e3_i_1, e3_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -17374,10 +17375,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e2_i, e2_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -17386,8 +17387,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -17511,7 +17512,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -17524,7 +17525,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -17539,7 +17540,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -17552,7 +17553,7 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -17562,8 +17563,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y1_i_1, y1_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -17575,10 +17576,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -17617,18 +17618,18 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e2_i, e2_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e3_i, e3_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e3_i_1, e3_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = e2_i, e2_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = e2_i_1, e2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e3_i, e3_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = e3_i_1, e3_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            e3_i, e3_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -17648,10 +17649,10 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            e2_i, e2_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -17660,8 +17661,8 @@ def value_and_grad_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e2_i_1, e2_l_i_1 = vjp_f64_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -18354,7 +18355,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -18373,7 +18374,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -18393,10 +18394,10 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = e0_i, e0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = e0_i_3, e0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = e0_i, e0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = e0_i_1, e0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = e0_i_2, e0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = e0_i_3, e0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -18405,7 +18406,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -18424,7 +18425,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -18444,14 +18445,14 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e1_i, e1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e1_i_3, e1_l_i_3
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = e1_i, e1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e1_i_1, e1_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = e1_i_2, e1_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = e1_i_3, e1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -18466,12 +18467,12 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            e1_i_2, e1_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            e1_i_3, e1_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -18490,10 +18491,10 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             )
             e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -18536,12 +18537,12 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            e0_i, e0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -18706,7 +18707,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -18725,7 +18726,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -18745,10 +18746,10 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s0_here, s0_l_here = vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e0_i, e0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e0_i_1, e0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e0_i_2, e0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e0_i_3, e0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = e0_i, e0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = e0_i_1, e0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = e0_i_2, e0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = e0_i_3, e0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -18757,7 +18758,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -18776,7 +18777,7 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -18796,14 +18797,14 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e1_i, e1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e1_i_3, e1_l_i_3
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = e1_i, e1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e1_i_1, e1_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = e1_i_2, e1_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = e1_i_3, e1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e2, e2_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -18818,12 +18819,12 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            e1_i_2, e1_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            e1_i_3, e1_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -18842,10 +18843,10 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             )
             e1_i_3, e1_l_i_3 = vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -18888,12 +18889,12 @@ def vjp_p_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            e0_i_2, e0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            e0_i_3, e0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            e0_i, e0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -19052,7 +19053,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -19065,7 +19066,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -19077,15 +19078,15 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s0_here, s0_l_here = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e0_i, e0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e0_i_1, e0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = e0_i, e0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = e0_i_1, e0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -19098,7 +19099,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -19110,10 +19111,10 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e1_i, e1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = e1_i, e1_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = e1_i_1, e1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -19124,10 +19125,10 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -19136,8 +19137,8 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -19160,10 +19161,10 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e0_i, e0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -19300,7 +19301,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -19313,7 +19314,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -19325,15 +19326,15 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s0_here, s0_l_here = vjp_p_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e0_i, e0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e0_i_1, e0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = e0_i, e0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = e0_i_1, e0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -19346,7 +19347,7 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -19358,10 +19359,10 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = vjp_p_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e1_i, e1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e1_i, e1_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = e1_i_1, e1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e2, e2_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -19372,10 +19373,10 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            e1_i, e1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -19384,8 +19385,8 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e1_i_1, e1_l_i_1 = vjp_p_f64_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -19408,10 +19409,10 @@ def vjp_p_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e0_i, e0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            e0_i_1, e0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            e0_i, e0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -19548,7 +19549,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -19567,7 +19568,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -19583,10 +19584,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1568))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1600))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1632))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -19595,7 +19596,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -19614,7 +19615,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -19630,10 +19631,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(544))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(576))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(608))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
+            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
+            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -19647,12 +19648,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(544))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(576))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(608))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -19686,12 +19687,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1568))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1600))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1632))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -19828,7 +19829,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -19847,7 +19848,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -19863,10 +19864,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(6144))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(6400))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(6656))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(6912))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -19875,7 +19876,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -19894,7 +19895,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -19910,10 +19911,10 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(2048))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(2304))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(2560))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(2816))] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
+            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
+            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     e0, e0_l = vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -19927,12 +19928,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(2048))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(2304))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(2560))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(2816))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -19966,12 +19967,12 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(6144))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(6400))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(6656))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(6912))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -20104,7 +20105,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -20117,7 +20118,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -20127,15 +20128,15 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(768)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -20148,7 +20149,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -20158,8 +20159,8 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y1_i, y1_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(256)] = y1_i, y1_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -20169,10 +20170,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -20190,10 +20191,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -20312,7 +20313,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -20325,7 +20326,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -20335,15 +20336,15 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(3072)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -20356,7 +20357,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -20366,8 +20367,8 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y1_i, y1_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y1_i_1, y1_l_i_1
+            kept[own + u64(0)], kept[own + u64(1024)] = y1_i, y1_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     e0, e0_l = vjp_f64_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, s0, s0_l)
@@ -20377,10 +20378,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
+            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -20398,10 +20399,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -28454,7 +28455,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -28473,7 +28474,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -28489,10 +28490,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -28501,7 +28502,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -28520,7 +28521,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -28536,10 +28537,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -28548,7 +28549,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
@@ -28567,7 +28568,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
@@ -28583,10 +28584,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y2_i_1, y2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = y2_i_2, y2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -28606,12 +28607,12 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -28620,10 +28621,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -28660,12 +28661,12 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -28674,10 +28675,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -28714,12 +28715,12 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -28728,10 +28729,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_warp_wide(
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -28933,7 +28934,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -28952,7 +28953,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -28968,10 +28969,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -28980,7 +28981,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -28999,7 +29000,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -29015,10 +29016,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -29027,7 +29028,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
@@ -29046,7 +29047,7 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
@@ -29062,10 +29063,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y2_i_1, y2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = y2_i_2, y2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -29085,12 +29086,12 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -29099,10 +29100,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -29139,12 +29140,12 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -29153,10 +29154,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -29193,12 +29194,12 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -29207,10 +29208,10 @@ def vjp_f32_swap_p_ne_inf_p_eq_2_block_wide(
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -29376,7 +29377,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -29389,7 +29390,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -29399,15 +29400,15 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -29420,7 +29421,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -29430,15 +29431,15 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
@@ -29451,7 +29452,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
@@ -29461,8 +29462,8 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -29474,18 +29475,18 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -29517,18 +29518,18 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -29560,18 +29561,18 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -29732,7 +29733,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -29745,7 +29746,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -29755,15 +29756,15 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -29776,7 +29777,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -29786,15 +29787,15 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
@@ -29807,7 +29808,7 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
@@ -29817,8 +29818,8 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -29830,18 +29831,18 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -29873,18 +29874,18 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -29916,18 +29917,18 @@ def vjp_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -30136,7 +30137,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -30155,7 +30156,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -30171,10 +30172,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -30183,7 +30184,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -30202,7 +30203,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -30218,10 +30219,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -30230,7 +30231,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
@@ -30249,7 +30250,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
@@ -30265,10 +30266,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y2_i_1, y2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = y2_i_2, y2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -30294,12 +30295,12 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30308,10 +30309,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -30348,12 +30349,12 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30362,10 +30363,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30402,12 +30403,12 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -30416,10 +30417,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_warp_wide(
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30629,7 +30630,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -30648,7 +30649,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -30664,10 +30665,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -30676,7 +30677,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -30695,7 +30696,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -30711,10 +30712,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -30723,7 +30724,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
@@ -30742,7 +30743,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
@@ -30758,10 +30759,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y2_i_1, y2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = y2_i_2, y2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -30787,12 +30788,12 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30801,10 +30802,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -30841,12 +30842,12 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30855,10 +30856,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
             y0_i_2, y0_l_i_2 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_2, positive_i_2)
             y0_i_3, y0_l_i_3 = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i_3, positive_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -30895,12 +30896,12 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -30909,10 +30910,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_eq_2_block_wide(
             y1_i_2, y1_l_i_2 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_2, negative_i_2)
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i_3, negative_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -31084,7 +31085,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -31097,7 +31098,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -31107,15 +31108,15 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -31128,7 +31129,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -31138,15 +31139,15 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
@@ -31159,7 +31160,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
@@ -31169,8 +31170,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -31188,18 +31189,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -31231,18 +31232,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -31274,18 +31275,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -31452,7 +31453,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -31465,7 +31466,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -31475,15 +31476,15 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -31496,7 +31497,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -31506,15 +31507,15 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
@@ -31527,7 +31528,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
@@ -31537,8 +31538,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -31556,18 +31557,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -31599,18 +31600,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
             y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
             y0_i_1, y0_l_i_1 = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i_1, positive_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -31642,18 +31643,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_eq_2_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i_1, negative_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -32592,7 +32593,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -32611,7 +32612,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -32627,10 +32628,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -32639,7 +32640,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -32658,7 +32659,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -32674,10 +32675,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -32686,7 +32687,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
@@ -32705,7 +32706,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
@@ -32721,10 +32722,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y2_i_1, y2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = y2_i_2, y2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -32739,12 +32740,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -32772,12 +32773,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -32805,12 +32806,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -32975,7 +32976,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, positive_i)
@@ -32994,7 +32995,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_i, positive_i)
@@ -33010,10 +33011,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -33022,7 +33023,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_i, negative_i)
@@ -33041,7 +33042,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_i, negative_i)
@@ -33057,10 +33058,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -33069,7 +33070,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_i, positive_i)
@@ -33088,7 +33089,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_i, positive_i)
@@ -33104,10 +33105,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y2_i_1, y2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = y2_i_2, y2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -33122,12 +33123,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -33155,12 +33156,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -33188,12 +33189,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_eq_2_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -33348,7 +33349,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -33361,7 +33362,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -33371,15 +33372,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -33392,7 +33393,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -33402,15 +33403,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
@@ -33423,7 +33424,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
@@ -33433,8 +33434,8 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -33445,10 +33446,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -33466,10 +33467,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -33487,10 +33488,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_warp_wide(g, anchor, positive, negative, ma
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -33637,7 +33638,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, positive_i)
@@ -33650,7 +33651,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_eq_2(eps, m0, anchor_i, positive_i)
@@ -33660,15 +33661,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_eq_2(eps, anchor_i, negative_i)
@@ -33681,7 +33682,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_eq_2(eps, m1, anchor_i, negative_i)
@@ -33691,15 +33692,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_eq_2(y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_eq_2(eps, negative_i, positive_i)
@@ -33712,7 +33713,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_eq_2(eps, m2, negative_i, positive_i)
@@ -33722,8 +33723,8 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_eq_2(y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l)
@@ -33734,10 +33735,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -33755,10 +33756,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -33776,10 +33777,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_eq_2_block_wide(g, anchor, positive, negative, m
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -42073,7 +42074,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -42092,7 +42093,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -42115,7 +42116,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -42134,7 +42135,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -42157,7 +42158,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -42176,7 +42177,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -42210,7 +42211,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -42260,26 +42261,26 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = e3_i, e3_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = e3_i_3, e3_l_i_3
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e4_i, e4_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e4_i_1, e4_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = e4_i_2, e4_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = e4_i_3, e4_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = e3_i, e3_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = e3_i_1, e3_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = e3_i_2, e3_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = e3_i_3, e3_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = e4_i, e4_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = e4_i_1, e4_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = e4_i_2, e4_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = e4_i_3, e4_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            e4_i_2, e4_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            e4_i_3, e4_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            e4_i, e4_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            e4_i_2, e4_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            e4_i_3, e4_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -42336,22 +42337,22 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e5_i, e5_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e5_i_1, e5_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e5_i_2, e5_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e5_i_3, e5_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = e5_i, e5_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e5_i_1, e5_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = e5_i_2, e5_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = e5_i_3, e5_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            e3_i, e3_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -42364,10 +42365,10 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i_3, negative_i_3)
             e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e5_i_2, e5_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e5_i_3, e5_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            e5_i_2, e5_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            e5_i_3, e5_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -42596,7 +42597,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -42615,7 +42616,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -42638,7 +42639,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -42657,7 +42658,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -42680,7 +42681,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -42699,7 +42700,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -42733,7 +42734,7 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -42783,26 +42784,26 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e3_i, e3_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e3_i_3, e3_l_i_3
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e4_i, e4_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e4_i_1, e4_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e4_i_2, e4_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e4_i_3, e4_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = e3_i, e3_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = e3_i_1, e3_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = e3_i_2, e3_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = e3_i_3, e3_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = e4_i, e4_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = e4_i_1, e4_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = e4_i_2, e4_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = e4_i_3, e4_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            e4_i_2, e4_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            e4_i_3, e4_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            e4_i, e4_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            e4_i_2, e4_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            e4_i_3, e4_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -42859,22 +42860,22 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e5_i, e5_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e5_i_1, e5_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e5_i_2, e5_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e5_i_3, e5_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = e5_i, e5_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e5_i_1, e5_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = e5_i_2, e5_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = e5_i_3, e5_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            e3_i, e3_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -42887,10 +42888,10 @@ def vjp_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i_3, negative_i_3)
             e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            e5_i_2, e5_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            e5_i_3, e5_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            e5_i_2, e5_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            e5_i_3, e5_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -43089,7 +43090,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -43102,7 +43103,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -43117,7 +43118,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -43130,7 +43131,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -43145,7 +43146,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -43158,7 +43159,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -43184,7 +43185,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -43224,18 +43225,18 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e3_i, e3_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e4_i, e4_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e4_i_1, e4_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = e3_i, e3_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = e3_i_1, e3_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = e4_i, e4_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = e4_i_1, e4_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e4_i, e4_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -43280,16 +43281,16 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e5_i, e5_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e5_i_1, e5_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = e5_i, e5_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = e5_i_1, e5_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e3_i, e3_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -43298,8 +43299,8 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -43486,7 +43487,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -43499,7 +43500,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -43514,7 +43515,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -43527,7 +43528,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -43542,7 +43543,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -43555,7 +43556,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -43581,7 +43582,7 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -43621,18 +43622,18 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e3_i, e3_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e4_i, e4_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e4_i_1, e4_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = e3_i, e3_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = e3_i_1, e3_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = e4_i, e4_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = e4_i_1, e4_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            e4_i, e4_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -43677,16 +43678,16 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e5_i, e5_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e5_i_1, e5_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e5_i, e5_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = e5_i_1, e5_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            e3_i, e3_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -43695,8 +43696,8 @@ def vjp_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -43925,7 +43926,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -43944,7 +43945,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -43967,7 +43968,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -43986,7 +43987,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -44009,7 +44010,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -44028,7 +44029,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -44068,7 +44069,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -44118,26 +44119,26 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = e3_i, e3_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = e3_i_3, e3_l_i_3
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = e4_i, e4_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = e4_i_1, e4_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = e4_i_2, e4_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = e4_i_3, e4_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = e3_i, e3_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = e3_i_1, e3_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = e3_i_2, e3_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = e3_i_3, e3_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = e4_i, e4_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = e4_i_1, e4_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = e4_i_2, e4_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = e4_i_3, e4_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            e4_i_2, e4_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            e4_i_3, e4_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            e4_i, e4_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            e4_i_2, e4_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            e4_i_3, e4_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -44194,22 +44195,22 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e5_i, e5_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e5_i_1, e5_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e5_i_2, e5_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e5_i_3, e5_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = e5_i, e5_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e5_i_1, e5_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = e5_i_2, e5_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = e5_i_3, e5_l_i_3
         i = u32(i + warp_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            e3_i, e3_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -44222,10 +44223,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i_3, negative_i_3)
             e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e5_i_2, e5_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e5_i_3, e5_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            e5_i_2, e5_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            e5_i_3, e5_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -44462,7 +44463,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -44481,7 +44482,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -44504,7 +44505,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -44523,7 +44524,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -44546,7 +44547,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -44565,7 +44566,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -44605,7 +44606,7 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -44655,26 +44656,26 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store4(danchor_, u32(at + i), danchor__0, danchor__1, danchor__2, danchor__3)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e3_i, e3_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e3_i_2, e3_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e3_i_3, e3_l_i_3
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = e4_i, e4_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = e4_i_1, e4_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = e4_i_2, e4_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = e4_i_3, e4_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = e3_i, e3_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = e3_i_1, e3_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = e3_i_2, e3_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = e3_i_3, e3_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = e4_i, e4_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = e4_i_1, e4_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = e4_i_2, e4_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = e4_i_3, e4_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            e4_i_2, e4_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            e4_i_3, e4_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            e4_i, e4_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            e4_i_2, e4_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            e4_i_3, e4_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -44731,22 +44732,22 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store4(dpositive_, u32(at + i), dpositive__0, dpositive__1, dpositive__2, dpositive__3)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e5_i, e5_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e5_i_1, e5_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e5_i_2, e5_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e5_i_3, e5_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = e5_i, e5_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e5_i_1, e5_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = e5_i_2, e5_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = e5_i_3, e5_l_i_3
         i = u32(i + block_width * u32(4))
     i = u32(lane * u32(4))
     while i < n:
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            e3_i_2, e3_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            e3_i_3, e3_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            e3_i, e3_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            e3_i_2, e3_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            e3_i_3, e3_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -44759,10 +44760,10 @@ def value_and_grad_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_3, y1_l_i_3 = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i_3, negative_i_3)
             e3_i_3, e3_l_i_3 = vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            e5_i_2, e5_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            e5_i_3, e5_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            e5_i_2, e5_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            e5_i_3, e5_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -44967,7 +44968,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -44980,7 +44981,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -44995,7 +44996,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -45008,7 +45009,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -45023,7 +45024,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -45036,7 +45037,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -45068,7 +45069,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -45108,18 +45109,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e3_i, e3_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = e4_i, e4_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = e4_i_1, e4_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = e3_i, e3_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = e3_i_1, e3_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = e4_i, e4_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = e4_i_1, e4_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            e4_i, e4_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -45164,16 +45165,16 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         )
         store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e5_i, e5_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e5_i_1, e5_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = e5_i, e5_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = e5_i_1, e5_l_i_1
         i = u32(i + warp_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e3_i, e3_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -45182,8 +45183,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -45376,7 +45377,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -45389,7 +45390,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -45404,7 +45405,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -45417,7 +45418,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -45432,7 +45433,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -45445,7 +45446,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -45477,7 +45478,7 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -45517,18 +45518,18 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store2(danchor_, u32(at + i), danchor__0, danchor__1)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e3_i, e3_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e3_i_1, e3_l_i_1
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = e4_i, e4_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = e4_i_1, e4_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = e3_i, e3_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = e3_i_1, e3_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = e4_i, e4_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = e4_i_1, e4_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e4_i, e4_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            e4_i_1, e4_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            e4_i, e4_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            e4_i_1, e4_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -45573,16 +45574,16 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         )
         store2(dpositive_, u32(at + i), dpositive__0, dpositive__1)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e5_i, e5_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e5_i_1, e5_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e5_i, e5_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = e5_i_1, e5_l_i_1
         i = u32(i + block_width * u32(2))
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e3_i, e3_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            e3_i_1, e3_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            e3_i, e3_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            e3_i_1, e3_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -45591,8 +45592,8 @@ def value_and_grad_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y1_i_1, y1_l_i_1 = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i_1, negative_i_1)
             e3_i_1, e3_l_i_1 = vjp_f64_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         if keep:
-            e5_i, e5_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e5_i_1, e5_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            e5_i, e5_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e5_i_1, e5_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -46564,7 +46565,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -46583,7 +46584,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -46610,7 +46611,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -46629,7 +46630,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -46649,10 +46650,10 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = e1_i, e1_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = e1_i_3, e1_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = e1_i, e1_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = e1_i_1, e1_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = e1_i_2, e1_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = e1_i_3, e1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -46661,7 +46662,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -46680,7 +46681,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -46700,14 +46701,14 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_i_3, e2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = e2_i, e2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = e2_i_2, e2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = e2_i_3, e2_l_i_3
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y2_i, y2_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = e2_i, e2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = e2_i_1, e2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = e2_i_2, e2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = e2_i_3, e2_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y2_i, y2_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y2_i_1, y2_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y2_i_2, y2_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l)
@@ -46723,12 +46724,12 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            e2_i_2, e2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            e2_i_3, e2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            e2_i, e2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            e2_i_2, e2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            e2_i_3, e2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -46741,10 +46742,10 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
             y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i_3, positive_i_3)
             e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_i_3, y2_l_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y2_i, y2_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -46781,12 +46782,12 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            e1_i, e1_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            e1_i_2, e1_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            e1_i_3, e1_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -46833,7 +46834,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -47024,7 +47025,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -47043,7 +47044,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -47070,7 +47071,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -47089,7 +47090,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -47109,10 +47110,10 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_3, e1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = e1_i, e1_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = e1_i_1, e1_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = e1_i_2, e1_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = e1_i_3, e1_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = e1_i, e1_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = e1_i_1, e1_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = e1_i_2, e1_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = e1_i_3, e1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -47121,7 +47122,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -47140,7 +47141,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -47160,14 +47161,14 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s2_here, s2_l_here = vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_i_3, e2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = e2_i, e2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = e2_i_2, e2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = e2_i_3, e2_l_i_3
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y2_i, y2_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = e2_i, e2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = e2_i_1, e2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = e2_i_2, e2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = e2_i_3, e2_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y2_i, y2_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y2_i_1, y2_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y2_i_2, y2_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e3, e3_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l)
@@ -47183,12 +47184,12 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            e2_i_2, e2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            e2_i_3, e2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            e2_i, e2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            e2_i_2, e2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            e2_i_3, e2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -47201,10 +47202,10 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y2_i_3, y2_l_i_3 = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i_3, positive_i_3)
             e2_i_3, e2_l_i_3 = vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_i_3, y2_l_i_3)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y2_i, y2_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -47241,12 +47242,12 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            e1_i_2, e1_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            e1_i_3, e1_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            e1_i, e1_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            e1_i_2, e1_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            e1_i_3, e1_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -47293,7 +47294,7 @@ def vjp_p_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -47480,7 +47481,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -47493,7 +47494,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -47510,7 +47511,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -47523,7 +47524,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -47535,15 +47536,15 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
         s1_here, s1_l_here = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = e1_i, e1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = e1_i_1, e1_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = e1_i, e1_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = e1_i_1, e1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -47556,7 +47557,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -47568,10 +47569,10 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
         s2_here, s2_l_here = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_i_1, e2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = e2_i, e2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y2_i, y2_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = e2_i, e2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = e2_i_1, e2_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y2_i, y2_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
@@ -47585,10 +47586,10 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            e2_i, e2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -47597,8 +47598,8 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i_1, positive_i_1)
             e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_i_1, y2_l_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y2_i, y2_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -47623,10 +47624,10 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            e1_i, e1_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -47657,7 +47658,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, anchor, positive, negativ
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -47832,7 +47833,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -47845,7 +47846,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -47862,7 +47863,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -47875,7 +47876,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -47887,15 +47888,15 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = vjp_p_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_i_1, e1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = e1_i, e1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = e1_i_1, e1_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = e1_i, e1_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = e1_i_1, e1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -47908,7 +47909,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -47920,10 +47921,10 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s2_here, s2_l_here = vjp_p_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_i_1, e2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = e2_i, e2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = e2_i_1, e2_l_i_1
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y2_i, y2_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = e2_i, e2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = e2_i_1, e2_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y2_i, y2_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e3, e3_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
@@ -47937,10 +47938,10 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e2_i, e2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            e2_i_1, e2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            e2_i, e2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            e2_i_1, e2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -47949,8 +47950,8 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
             y2_i_1, y2_l_i_1 = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i_1, positive_i_1)
             e2_i_1, e2_l_i_1 = vjp_p_f64_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_i_1, y2_l_i_1)
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -47975,10 +47976,10 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            e1_i, e1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            e1_i_1, e1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            e1_i, e1_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            e1_i_1, e1_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -48009,7 +48010,7 @@ def vjp_p_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -48175,7 +48176,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -48194,7 +48195,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -48210,10 +48211,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1280))] = y0_i, y0_l_i
-            kept[u32(own + u32(1056))], kept[u32(own + u32(1312))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(1088))], kept[u32(own + u32(1344))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(1120))], kept[u32(own + u32(1376))] = y0_i_3, y0_l_i_3
+            kept[own + u64(1024)], kept[own + u64(1280)] = y0_i, y0_l_i
+            kept[own + u64(1056)], kept[own + u64(1312)] = y0_i_1, y0_l_i_1
+            kept[own + u64(1088)], kept[own + u64(1344)] = y0_i_2, y0_l_i_2
+            kept[own + u64(1120)], kept[own + u64(1376)] = y0_i_3, y0_l_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -48222,7 +48223,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -48241,7 +48242,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -48257,10 +48258,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(768))] = y1_i, y1_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(800))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(576))], kept[u32(own + u32(832))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(608))], kept[u32(own + u32(864))] = y1_i_3, y1_l_i_3
+            kept[own + u64(512)], kept[own + u64(768)] = y1_i, y1_l_i
+            kept[own + u64(544)], kept[own + u64(800)] = y1_i_1, y1_l_i_1
+            kept[own + u64(576)], kept[own + u64(832)] = y1_i_2, y1_l_i_2
+            kept[own + u64(608)], kept[own + u64(864)] = y1_i_3, y1_l_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     m2 = f32(0)
@@ -48269,7 +48270,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -48288,7 +48289,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -48304,10 +48305,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(256))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(288))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(64))], kept[u32(own + u32(320))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(96))], kept[u32(own + u32(352))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(256)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(288)] = y2_i_1, y2_l_i_1
+            kept[own + u64(64)], kept[own + u64(320)] = y2_i_2, y2_l_i_2
+            kept[own + u64(96)], kept[own + u64(352)] = y2_i_3, y2_l_i_3
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l)
@@ -48322,12 +48323,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(256))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(288))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(64))], kept[u32(own + u32(320))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(96))], kept[u32(own + u32(352))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(256)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(288)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(64)], kept[own + u64(320)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(96)], kept[own + u64(352)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -48355,12 +48356,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(768))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(800))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(576))], kept[u32(own + u32(832))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(608))], kept[u32(own + u32(864))]
+            y1_i, y1_l_i = kept[own + u64(512)], kept[own + u64(768)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(544)], kept[own + u64(800)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(576)], kept[own + u64(832)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(608)], kept[own + u64(864)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -48388,12 +48389,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1280))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(1056))], kept[u32(own + u32(1312))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(1088))], kept[u32(own + u32(1344))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(1120))], kept[u32(own + u32(1376))]
+            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1280)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1312)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1344)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1376)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -48558,7 +48559,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m0_here = value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, positive_i)
@@ -48577,7 +48578,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y0_i, y0_l_i = value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_i, positive_i)
@@ -48593,10 +48594,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s0_here, s0_l_here = value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(4096))], kept[u32(own + u32(5120))] = y0_i, y0_l_i
-            kept[u32(own + u32(4352))], kept[u32(own + u32(5376))] = y0_i_1, y0_l_i_1
-            kept[u32(own + u32(4608))], kept[u32(own + u32(5632))] = y0_i_2, y0_l_i_2
-            kept[u32(own + u32(4864))], kept[u32(own + u32(5888))] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)], kept[own + u64(5120)] = y0_i, y0_l_i
+            kept[own + u64(4352)], kept[own + u64(5376)] = y0_i_1, y0_l_i_1
+            kept[own + u64(4608)], kept[own + u64(5632)] = y0_i_2, y0_l_i_2
+            kept[own + u64(4864)], kept[own + u64(5888)] = y0_i_3, y0_l_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -48605,7 +48606,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         m1_here = value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_i, negative_i)
@@ -48624,7 +48625,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         y1_i, y1_l_i = value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_i, negative_i)
@@ -48640,10 +48641,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_i_3, y1_l_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(3072))] = y1_i, y1_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(3328))] = y1_i_1, y1_l_i_1
-            kept[u32(own + u32(2560))], kept[u32(own + u32(3584))] = y1_i_2, y1_l_i_2
-            kept[u32(own + u32(2816))], kept[u32(own + u32(3840))] = y1_i_3, y1_l_i_3
+            kept[own + u64(2048)], kept[own + u64(3072)] = y1_i, y1_l_i
+            kept[own + u64(2304)], kept[own + u64(3328)] = y1_i_1, y1_l_i_1
+            kept[own + u64(2560)], kept[own + u64(3584)] = y1_i_2, y1_l_i_2
+            kept[own + u64(2816)], kept[own + u64(3840)] = y1_i_3, y1_l_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     m2 = f32(0)
@@ -48652,7 +48653,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         m2_here = value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_i, positive_i)
@@ -48671,7 +48672,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         y2_i, y2_l_i = value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_i, positive_i)
@@ -48687,10 +48688,10 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s2_here, s2_l_here = value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_i_3, y2_l_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(1024))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(1280))] = y2_i_1, y2_l_i_1
-            kept[u32(own + u32(512))], kept[u32(own + u32(1536))] = y2_i_2, y2_l_i_2
-            kept[u32(own + u32(768))], kept[u32(own + u32(1792))] = y2_i_3, y2_l_i_3
+            kept[own + u64(0)], kept[own + u64(1024)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(1280)] = y2_i_1, y2_l_i_1
+            kept[own + u64(512)], kept[own + u64(1536)] = y2_i_2, y2_l_i_2
+            kept[own + u64(768)], kept[own + u64(1792)] = y2_i_3, y2_l_i_3
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
     e0, e0_l = vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l)
@@ -48705,12 +48706,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(1024))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(1280))]
-            y2_i_2, y2_l_i_2 = kept[u32(own + u32(512))], kept[u32(own + u32(1536))]
-            y2_i_3, y2_l_i_3 = kept[u32(own + u32(768))], kept[u32(own + u32(1792))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(1024)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(1280)]
+            y2_i_2, y2_l_i_2 = kept[own + u64(512)], kept[own + u64(1536)]
+            y2_i_3, y2_l_i_3 = kept[own + u64(768)], kept[own + u64(1792)]
         else:
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -48738,12 +48739,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(3072))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(3328))]
-            y1_i_2, y1_l_i_2 = kept[u32(own + u32(2560))], kept[u32(own + u32(3584))]
-            y1_i_3, y1_l_i_3 = kept[u32(own + u32(2816))], kept[u32(own + u32(3840))]
+            y1_i, y1_l_i = kept[own + u64(2048)], kept[own + u64(3072)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(2304)], kept[own + u64(3328)]
+            y1_i_2, y1_l_i_2 = kept[own + u64(2560)], kept[own + u64(3584)]
+            y1_i_3, y1_l_i_3 = kept[own + u64(2816)], kept[own + u64(3840)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
@@ -48771,12 +48772,12 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         i_1 = u32(i + u32(1))
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
-        own = u32(first + i - lane * u32(3))
+        own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(4096))], kept[u32(own + u32(5120))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(4352))], kept[u32(own + u32(5376))]
-            y0_i_2, y0_l_i_2 = kept[u32(own + u32(4608))], kept[u32(own + u32(5632))]
-            y0_i_3, y0_l_i_3 = kept[u32(own + u32(4864))], kept[u32(own + u32(5888))]
+            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(5120)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(5376)]
+            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(5632)]
+            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(5888)]
         else:
             anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
             positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
@@ -48939,7 +48940,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -48952,7 +48953,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -48962,15 +48963,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(512))], kept[u32(own + u32(640))] = y0_i, y0_l_i
-            kept[u32(own + u32(544))], kept[u32(own + u32(672))] = y0_i_1, y0_l_i_1
+            kept[own + u64(512)], kept[own + u64(640)] = y0_i, y0_l_i
+            kept[own + u64(544)], kept[own + u64(672)] = y0_i_1, y0_l_i_1
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -48983,7 +48984,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -48993,15 +48994,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(256))], kept[u32(own + u32(384))] = y1_i, y1_l_i
-            kept[u32(own + u32(288))], kept[u32(own + u32(416))] = y1_i_1, y1_l_i_1
+            kept[own + u64(256)], kept[own + u64(384)] = y1_i, y1_l_i
+            kept[own + u64(288)], kept[own + u64(416)] = y1_i_1, y1_l_i_1
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -49014,7 +49015,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -49024,8 +49025,8 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(128))] = y2_i, y2_l_i
-            kept[u32(own + u32(32))], kept[u32(own + u32(160))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(128)] = y2_i, y2_l_i
+            kept[own + u64(32)], kept[own + u64(160)] = y2_i_1, y2_l_i_1
         i = u32(i + warp_width * u32(2))
     s2, s2_l = dwarp_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
@@ -49038,10 +49039,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(128))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(32))], kept[u32(own + u32(160))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(128)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(32)], kept[own + u64(160)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -49061,10 +49062,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(256))], kept[u32(own + u32(384))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(288))], kept[u32(own + u32(416))]
+            y1_i, y1_l_i = kept[own + u64(256)], kept[own + u64(384)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(288)], kept[own + u64(416)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -49084,10 +49085,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_warp_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(512))], kept[u32(own + u32(640))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(544))], kept[u32(own + u32(672))]
+            y0_i, y0_l_i = kept[own + u64(512)], kept[own + u64(640)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(544)], kept[own + u64(672)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -49242,7 +49243,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m0_here = value_f64_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, positive_i)
@@ -49255,7 +49256,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y0_i, y0_l_i = value_f64_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m0, anchor_i, positive_i)
@@ -49265,15 +49266,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s0_here, s0_l_here = value_f64_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y0_i_1, y0_l_i_1)
         s0, s0_l = dsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[u32(own + u32(2048))], kept[u32(own + u32(2560))] = y0_i, y0_l_i
-            kept[u32(own + u32(2304))], kept[u32(own + u32(2816))] = y0_i_1, y0_l_i_1
+            kept[own + u64(2048)], kept[own + u64(2560)] = y0_i, y0_l_i
+            kept[own + u64(2304)], kept[own + u64(2816)] = y0_i_1, y0_l_i_1
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m1 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         m1_here = value_f64_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, anchor_i, negative_i)
@@ -49286,7 +49287,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         y1_i, y1_l_i = value_f64_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m1, anchor_i, negative_i)
@@ -49296,15 +49297,15 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s1_here, s1_l_here = value_f64_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y1_i_1, y1_l_i_1)
         s1, s1_l = dsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[u32(own + u32(1024))], kept[u32(own + u32(1536))] = y1_i, y1_l_i
-            kept[u32(own + u32(1280))], kept[u32(own + u32(1792))] = y1_i_1, y1_l_i_1
+            kept[own + u64(1024)], kept[own + u64(1536)] = y1_i, y1_l_i
+            kept[own + u64(1280)], kept[own + u64(1792)] = y1_i_1, y1_l_i_1
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     m2 = 0.0
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         m2_here = value_f64_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, negative_i, positive_i)
@@ -49317,7 +49318,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         y2_i, y2_l_i = value_f64_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, m2, negative_i, positive_i)
@@ -49327,8 +49328,8 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
         s2_here, s2_l_here = value_f64_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, y2_i_1, y2_l_i_1)
         s2, s2_l = dsum_step(s2, s2_l, s2_here, s2_l_here)
         if keep:
-            kept[u32(own + u32(0))], kept[u32(own + u32(512))] = y2_i, y2_l_i
-            kept[u32(own + u32(256))], kept[u32(own + u32(768))] = y2_i_1, y2_l_i_1
+            kept[own + u64(0)], kept[own + u64(512)] = y2_i, y2_l_i
+            kept[own + u64(256)], kept[own + u64(768)] = y2_i_1, y2_l_i_1
         i = u32(i + block_width * u32(2))
     s2, s2_l = dblock_sum(s2, s2_l)
     e0, e0_l = vjp_f64_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, s1, s1_l)
@@ -49341,10 +49342,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y2_i, y2_l_i = kept[u32(own + u32(0))], kept[u32(own + u32(512))]
-            y2_i_1, y2_l_i_1 = kept[u32(own + u32(256))], kept[u32(own + u32(768))]
+            y2_i, y2_l_i = kept[own + u64(0)], kept[own + u64(512)]
+            y2_i_1, y2_l_i_1 = kept[own + u64(256)], kept[own + u64(768)]
         else:
             negative_i, negative_i_1 = load2(negative, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
@@ -49364,10 +49365,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y1_i, y1_l_i = kept[u32(own + u32(1024))], kept[u32(own + u32(1536))]
-            y1_i_1, y1_l_i_1 = kept[u32(own + u32(1280))], kept[u32(own + u32(1792))]
+            y1_i, y1_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
+            y1_i_1, y1_l_i_1 = kept[own + u64(1280)], kept[own + u64(1792)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             negative_i, negative_i_1 = load2(negative, u32(at + i))
@@ -49387,10 +49388,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_ne_1_block_wide(
     i = u32(lane * u32(2))
     while i < n:
         i_1 = u32(i + u32(1))
-        own = u32(first + i - lane * u32(1))
+        own = u64(u32(first + i - lane * u32(1)))
         if keep:
-            y0_i, y0_l_i = kept[u32(own + u32(2048))], kept[u32(own + u32(2560))]
-            y0_i_1, y0_l_i_1 = kept[u32(own + u32(2304))], kept[u32(own + u32(2816))]
+            y0_i, y0_l_i = kept[own + u64(2048)], kept[own + u64(2560)]
+            y0_i_1, y0_l_i_1 = kept[own + u64(2304)], kept[own + u64(2816)]
         else:
             anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
             positive_i, positive_i_1 = load2(positive, u32(at + i))
