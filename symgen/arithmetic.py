@@ -19,7 +19,7 @@ import numpy as np
 from symgen.kernel import FINE, MEDIUM, Node, call, const, fma, node, select
 
 ZERO, ONE, TWO = const(0.0), const(1.0), const(2.0)
-DOUBLE, SINGLE = 53, 24  # bits of a float64 and of a float32
+DOUBLE, SINGLE, POWER_OF_TWO = 53, 24, 1  # bits of a float64, of a float32, and of what multiplies without rounding
 
 
 FINEST = frozenset({"exp_fine", "log_fine", "log_sum", "log1p_sum"})  # what tells in float32 what it loses where finest
@@ -134,7 +134,8 @@ class Arithmetic:
     """The operations on pairs; `compensated` tells whether low parts are computed at all.
 
     `halved` computes a factor that can underflow as the square of its square root, multiplied in last, so that
-    ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal. `annihilating` makes a product zero where such a
+    ``x * exp(x)`` keeps its bits where ``exp(x)`` alone is subnormal; `woven` multiplies it into the operands beside it
+    first, where there are several, whose product may leave the range. `annihilating` makes a product zero where such a
     factor is zero, so that ``x * exp(x)`` is 0 at minus infinity. `short` calls the short forms of elementary
     functions, which a result that is rounded to float32 does not tell from the full ones. `medium` are those of which
     it calls the medium form, a float64 like others. `tracked` takes from elementary functions also what rounding their
@@ -153,6 +154,7 @@ class Arithmetic:
     tracked: bool = True
     own: bool = True
     fine: bool = False
+    woven: bool = False
     renewed: bool = False
 
     def constant(self, high: float, low: float) -> Pair:
@@ -197,6 +199,8 @@ class Arithmetic:
                     return self.neg(q)
                 if _is_power_of_two(p.high):
                     return Pair(q.high * p.high, None if q.low is None else q.low * p.high)
+            if p.bits == POWER_OF_TWO and p.low is None:
+                return Pair(q.high * p.high, None if q.low is None else q.low * p.high, q.bits, q.nearest)
         product = a.high * b.high
         if not self.compensated:
             return Pair(product)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from symgen.backends.bounds import Interval, bounds
+from symgen.backends.device_fused import fused, unguarded
 from symgen.kernel import Node, const, fma, node, select, topological
 
 MODERATE = 2.0**64  # of a size up to this, and down to its inverse, products and reciprocals stay normal
@@ -32,7 +33,7 @@ def quick(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ..
         results: Of a graph in float32.
         given: Intervals of some of its nodes.
     """
-    return joined(near(plain(results, given), given))
+    return fused(unguarded(joined(near(plain(results, given), given)), given))
 
 
 def plain(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:

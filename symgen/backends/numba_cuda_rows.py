@@ -189,7 +189,7 @@ class _Writer:
         arrays = (*self.function.takes, *self.function.gives)
         self.prefix = self.precision.sums
         functions = {f"{self.prefix}{t}_{op}" for t in (*TEAMS,) for op in REDUCTIONS}
-        functions |= {f"{self.prefix}{op}_step" for op in REDUCTIONS}
+        functions |= {f"{self.prefix}{op}_{how}" for op in REDUCTIONS for how in ("step", "plus")}
         taken = self.precision.dialect.reserved | OWN | functions | set(self.cores.values())
         numbers = [a.name + LOW for a in arrays if a.number]
         wanted = [a.name for a in arrays] + numbers + [n for s in self.steps for n in (s, s + LOW)]
@@ -279,7 +279,8 @@ class _Writer:
             self.line("if keep:")
         for step in fresh:
             for k, position in enumerate(self.positions):
-                self.line(f"{'' if self.always else '    '}{self.cells(step, k)} = {', '.join(self.here[step.stage.out, position])}")
+                indent, numbers = "" if self.always else "    ", ", ".join(self.here[step.stage.out, position])
+                self.line(f"{indent}{self.cells(step, k)} = {numbers}")
         if self.kept:
             own = f"own = u64(u32(first + i - lane * u32({self.lanes - 1})))"
             self.lines[begun:begun] = ["    " * self.depth + text for text in (*others, own)]
@@ -296,13 +297,16 @@ class _Writer:
         starts = [REDUCTIONS[stage.op].format(**kind), self.precision.zero][: len(names)]
         self.line(f"{', '.join(names)} = {', '.join(starts)}")
         one_more, joined = f"{self.prefix}{stage.op}_step", f"{self.prefix}{self.team}_{stage.op}"
-        self.uses |= {one_more, joined}
+        self.uses.add(joined)
         for position in self.loop():
             given = self.call(step, position)
             entry = [f"{n}_here" for n in names[: len(step.core.results)]]
             self.line(f"{', '.join(entry)} = {given}")
-            entry += [self.precision.zero] * (len(names) - len(entry))
-            self.line(f"{', '.join(names)} = {one_more}({', '.join(names + entry)})")
+            alone = stage.op == "sum" and len(entry) < len(names)
+            more = f"{self.prefix}sum_plus" if alone else one_more
+            self.uses.add(more)
+            entry += [] if alone else [self.precision.zero] * (len(names) - len(entry))
+            self.line(f"{', '.join(names)} = {more}({', '.join(names + entry)})")
         self.line(f"{', '.join(names)} = {joined}({', '.join(names)})")
 
     @property

@@ -126,10 +126,20 @@ def lower_mul(s: Walk, e: Expr) -> Pair:
             below.append(s.pair(sp.Pow(base, -exponent)))
         else:
             above.append(s.pair(sp.Pow(base, exponent)))
+    above, last = _woven(a, above, last, [s.pair(base) for base, n in parts if n == 1 and base.is_Symbol])
     total = _with_constant(a, constant, above, below)
     for half in last:
         total = a.mul(total, half)
     return _annihilated(total, [*last, *falling]) if a.annihilating else total
+
+
+def _woven(a: Arithmetic, above: list[Pair], halves: list[Pair], operands: list[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Halves with the operands that they are factors of, and those that are left: of several, the product overflows."""
+    if not a.woven or len(operands) < 2:
+        return above, halves
+    left = iter(halves)
+    woven = [a.mul(f, half) if f in operands and (half := next(left, None)) else f for f in above]
+    return woven, list(left)
 
 
 def _annihilated(total: Pair, factors: list[Pair]) -> Pair:

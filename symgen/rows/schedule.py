@@ -21,6 +21,7 @@ from symgen.arithmetic import (
     DOUBLE,
     FINELY,
     PLAIN,
+    POWER_OF_TWO,
     QUICK,
     SHORTENED,
     SINGLE,
@@ -174,10 +175,10 @@ def _quick(name: str, program: Program, facts: Facts) -> Schedule | None:
     ordered = in_passes(checked)
     numbers = tuple(s for s in ordered.stages if not s.out.startswith((DOUBT, SIZE)))
     told = flow(replace(ordered, stages=numbers), facts)  # what is NaN is in doubt anyway
-    steps = []
+    steps, tensors = [], dict.fromkeys(facts.tensors, SINGLE)
     for stage in ordered.stages:
         body = told.defined(stage.body) if stage in numbers else stage.body
-        steps.append(_step(stage, {}, {}, number=True, arithmetic=QUICK, short=facts.tensors, body=body))
+        steps.append(_step(stage, {}, {}, number=True, arithmetic=QUICK, bits=tensors, body=body))
     return Schedule(name, ordered, tuple(steps), "f32")
 
 
@@ -203,7 +204,7 @@ def device_schedule(name: str, made: Parametrised, facts: Facts) -> Schedule:
 def _schedule(name: str, made: Parametrised, target: str, arithmetic: Arithmetic, facts: Facts,
               known: Loose | None = None) -> Schedule:
     program, families = made
-    short = facts.tensors if target == "f32" else ()
+    bits = dict.fromkeys(facts.tensors if target == "f32" else (), SINGLE)
     pairs = dict.fromkeys(facts.options if target == DEVICE else (), True)
     signs: dict[str, str] = {}
     steps = []
@@ -220,9 +221,13 @@ def _schedule(name: str, made: Parametrised, target: str, arithmetic: Arithmetic
         plain = plain and (not paired or stage.out in known.settled)
         body = told.defined(known.plain[stage.out] if plain else stage.body)
         halved = target == DEVICE and falls(body, operands)  # float64 has bits enough below a float32
-        exact = replace(arithmetic, renewed=stage.out in fragile, halved=halved)
+        exact = replace(arithmetic, renewed=stage.out in fragile, halved=halved, woven=halved)
         used_for = (CARRIED if paired else PLAIN) if plain else exact
-        step = _step(stage, pairs, signs, single, used_for, () if plain else short, body)
+        if target == DEVICE and stage.op == "scale":
+            used_for = PLAIN  # any number near it would do as well
+        step = _step(stage, pairs, signs, single, used_for, {} if plain else bits, body)
+        if target == DEVICE and stage.op == "scale":
+            bits[stage.out] = POWER_OF_TWO
         if stage.out in known.ones and step.pair and len(step.core.results) == 1:
             step = replace(step, one=True)
         pairs[stage.out] = step.pair
@@ -242,7 +247,7 @@ def _estimates(program: Program) -> set[str]:
 
 
 def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], number: bool, arithmetic: Arithmetic,
-          short: Collection[str], body: Expr) -> Step:
+          bits: Mapping[str, int], body: Expr) -> Step:
     """The code of a stage.
 
     Args:
@@ -251,7 +256,7 @@ def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], num
         signs: what is known of those of stages.
         number: whether its result is rounded.
         arithmetic: to compute it in.
-        short: operands that are float32.
+        bits: how many some operands and stages have.
         body: the stage's own, or another one of the same value that is to be computed.
     """
     body, back = opened(body, signs)
@@ -261,7 +266,7 @@ def _step(stage: Stage, pairs: Mapping[str, bool], signs: Mapping[str, str], num
         name = parameter(what)
         paired = pairs.get(base_of(what), False)
         low = var(name + LOW) if paired and arithmetic.compensated else None
-        bound[symbol] = Pair(var(name), low, SINGLE if base_of(what) in short else DOUBLE)
+        bound[symbol] = Pair(var(name), low, bits.get(base_of(what), DOUBLE))
         parameters += [name, name + LOW] if paired else [name]
     made = lower(body, bound, arithmetic)
     # an elementary function of an entry, where its own rounding is not tracked, is as good as one number

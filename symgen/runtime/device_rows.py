@@ -190,7 +190,7 @@ def _singles(step: Any, kind: Any) -> tuple[Callable[..., Any], ...]:
     return warp, block
 
 
-def _arithmetic(add: Any, plus: Any, cast: Any, power: Any) -> dict[str, Callable[..., Any]]:
+def _arithmetic(add: Any, plus: Any, cast: Any, inverse: Any) -> dict[str, Callable[..., Any]]:
     """Every reduction in one arithmetic, by name: one more entry for a thread, and what joins a warp and a block."""
 
     @core
@@ -212,8 +212,8 @@ def _arithmetic(add: Any, plus: Any, cast: Any, power: Any) -> dict[str, Callabl
 
     @core
     def unit(high: Any) -> Any:
-        """The power of two at or below a size, one where that is zero or infinite."""
-        return power(high) if high - high == 0 and high > 0 else cast(1)
+        """One over a power of two near a size, for exact products: one where that is zero or infinite."""
+        return inverse(high) if high - high == 0 and high > 0 else cast(1)
 
     ends = {
         "sum": (added, _pairs(added, cast), settled),
@@ -222,7 +222,7 @@ def _arithmetic(add: Any, plus: Any, cast: Any, power: Any) -> dict[str, Callabl
         "peak": (nearer, _singles(nearer, cast), finite),
         "scale": (wider, _singles(wider, cast), unit),
     }
-    found = {}
+    found = {"sum_plus": plus}
     for name, (step, joined, end) in ends.items():
         found[f"{name}_step"] = step
         found |= {} if end is None else {f"{name}_end": end}
@@ -248,20 +248,20 @@ def _ended(join: Any, end: Any, pair: bool) -> Callable[..., Any]:
 
 
 @core
-def _power32(size: Any) -> Any:
-    """The power of two at or below a normal float32, and the smallest normal one of what is less."""
+def _inverse32(size: Any) -> Any:
+    """One over the power of two above a float32, a normal one."""
     exponent = libdevice.float_as_int(size) & 0x7F800000
-    return libdevice.int_as_float(max(exponent, 0x00800000))
+    return libdevice.int_as_float(max(0x7E800000 - exponent, 0x00800000))
 
 
 @core
-def _power64(size: Any) -> Any:
+def _inverse64(size: Any) -> Any:
     exponent = libdevice.double_as_longlong(size) & 0x7FF0000000000000
-    return libdevice.longlong_as_double(max(exponent, 0x0010000000000000))
+    return libdevice.longlong_as_double(max(0x7FD0000000000000 - exponent, 0x0010000000000000))
 
 
-SINGLE = _arithmetic(fadd, fplus, types.float32, _power32)
-DOUBLE = _arithmetic(dadd, dplus, types.float64, _power64)
+SINGLE = _arithmetic(fadd, fplus, types.float32, _inverse32)
+DOUBLE = _arithmetic(dadd, dplus, types.float64, _inverse64)
 
 # as generated code imports them: fsum_step, fwarp_sum, fblock_sum, dsum_step and so on
 globals().update({f"{p}{name}": f for p, table in (("f", SINGLE), ("d", DOUBLE)) for name, f in table.items()})

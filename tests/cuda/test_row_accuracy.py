@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import symgen.functional as F
+from benchmarks.gpu_calls import drawn, layout, settings
 from symgen.certify_cuda_rows import BAR, measured
+from symgen.cuda_contract import generated
 from tests.rows.hard import OPS
 
 # entries that miss the bar stand beside a root: next to the largest entry of their row the error is nothing
@@ -18,6 +20,9 @@ SMALL_ROWS = {"geglu": 8.0, "normalize": 8.0}
 # A known miss: powers of an order other than 1 and 2 are rounded to float32, and the difference of two distances, or of
 # their gradients, is no better than these are; README.md says so.
 ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 3500.0)}
+# below 1e-18 what this divides by leaves the range; of the others nearly all cancels
+TOO_SMALL = {"cosine_similarity", "logmeanexp", "triplet_margin_loss"}
+TOO_LARGE = {"giou_loss", "info_nce_loss", "multilabel_margin_loss"}  # areas, products of rows and sums of all pairs
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
 
@@ -35,6 +40,47 @@ def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, executed):
         assert m.output != "value" or m.error <= BAR, m
         assert m.beyond <= BESIDE_ROOTS, m
         assert m.coarse <= SMALL_ROWS.get(rows, NEXT_TO_THE_LARGEST), m
+
+
+def has_scale(name: str) -> bool:
+    """Whether a kernel divides the entries of a row by a power of two near the largest."""
+    module = getattr(F, name).cuda._module
+    return any("_scale(" in k.body for k in generated(module).values())
+
+
+def of_size(name: str, size: float, dtype: type) -> tuple[dict[str, np.ndarray], str]:
+    """Operands in rows of 48, those that may be of any size of this one; and the name of the first."""
+    function = getattr(F, name).function
+    free = {a.name for a in function.tensors if not a.limits}
+    made = drawn(function, layout(function, 192, 48))
+    floats = {k: v.astype(dtype) for k, v in made.items() if v.dtype == np.float32}
+    return {**made, **floats, **{k: floats[k] * dtype(size) for k in free}}, function.tensors[0].name
+
+
+@pytest.mark.parametrize(("size", "dtype"), [(1e-30, np.float32), (1e20, np.float32), (1e36, np.float32),
+                                             (1e-200, np.float64), (1e200, np.float64)])  # fmt: skip
+def test_rows_of_large_and_of_small_numbers(rows, size, dtype, device_array, executed):
+    """Squares of entries leave the range, and what they come to does not: no NaN, and no digit is lost.
+
+    Of entries beside a root the largest of their row counts.
+    """
+    if rows in (TOO_SMALL if size < 1 else TOO_LARGE) or (dtype == np.float64 and not has_scale(rows)):
+        pytest.skip(f"{rows} has no scale that depends on the size, or is known to miss")
+    kernel, exact, more = executed(rows, (9, 0)), getattr(F, rows), settings(rows)
+    x, first = of_size(rows, size, dtype)
+    wide = {k: v.astype(float) if v.dtype == dtype else v for k, v in x.items()}
+    with np.errstate(all="ignore"):
+        want = np.asarray(exact(**wide, **more))
+        g = np.linspace(-1, 1, want.size, dtype=dtype).reshape(want.shape).astype(float)
+        slope = np.asarray(exact.vjp(g, **wide, **more, wrt=(first,)))
+    arrays = {k: device_array(v) for k, v in x.items()}
+    got = kernel(**arrays, **more).memory
+    pulled = kernel.vjp(device_array(g.astype(dtype)), **arrays, **more, wrt=(first,)).memory
+    for one, true in ((got, want), (pulled, slope)):
+        known, size_of = np.abs(true) < np.finfo(dtype).max, np.minimum(np.abs(true), np.finfo(dtype).max)
+        largest = size_of.max(axis=-1, keepdims=True) if true.ndim else size_of
+        last = np.spacing(np.maximum(size_of, 1e-2 * largest)[known].astype(dtype))
+        assert (np.abs(one[known] - true[known]) <= BAR * last).all()
 
 
 @pytest.mark.parametrize("gated", ["glu", "swiglu", "geglu"])

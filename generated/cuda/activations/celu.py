@@ -39,16 +39,17 @@ from ..elementary import (exp, exp_low, expm1, expm1_low)
 @core
 def value_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = libdevice.expm1f(t5)
-    t7 = fmul(alpha, t6)
-    t8 = fmul(alpha, fmul(fsub(t2, fsub(t4, t1)) if t3 else f32(0.0), fadd(t6, f32(1.0))))
-    t9 = fadd(fadd(libdevice.fmaf(alpha, t6, -t7), t8), fmul(alpha_low, t6))
-    t10 = libdevice.fabsf(t5) < f32(5.421010862427522e-20)
-    return x if f32(0.0) < x else x if t10 else fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, alpha_low, libdevice.fmaf(t2, alpha, x)), inverse(alpha))
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = libdevice.expm1f(t6)
+    t8 = fmul(alpha, t7)
+    t9 = fmul(fsub(t3, fsub(t5, t1)) if t4 else f32(0.0), fadd(t7, f32(1.0)))
+    t10 = libdevice.fmaf(alpha_low, t7, libdevice.fmaf(alpha, t9, libdevice.fmaf(alpha, t7, -t8)))
+    t11 = fadd(t8, t10) if libdevice.fabsf(t10) < f32(math.inf) else t8
+    return x if f32(0.0) < x else x if libdevice.fabsf(t6) < f32(5.421010862427522e-20) else t11
 
 
 # where x > 0: 1
@@ -56,9 +57,10 @@ def value_device32(x, alpha, alpha_low):
 @core
 def grad_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
-    t2 = near_expf(t1)
-    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha)), t2)
-    return f32(1.0) if f32(0.0) < x else fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t2 = -t1
+    t3 = near_expf(t1)
+    t4 = fmul(fmul(libdevice.fmaf(t2, alpha_low, libdevice.fmaf(t2, alpha, x)), inverse(alpha)), t3)
+    return f32(1.0) if f32(0.0) < x else fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # where x > 0: 0
@@ -66,16 +68,18 @@ def grad_device32(x, alpha, alpha_low):
 @core
 def grad2_device32(x, alpha, alpha_low):
     t1 = fdiv(f32(1.0), alpha)
-    t2 = fdiv(x, alpha)
-    t3 = near_expf(fmul(t2, f32(0.5)))
-    t4 = fmul(t1, t3)
-    t5 = fmul(t4, t3)
-    t6 = inverse(alpha)
-    t7 = fmul(fmul(fsub(libdevice.fmaf(-t2, alpha, x), fmul(t2, alpha_low)), t6), fmul(t3, f32(0.5)))
-    t8 = fmul(fmul(fsub(libdevice.fmaf(-t1, alpha, f32(1.0)), fmul(t1, alpha_low)), t6), t3)
-    t9 = fmul(fadd(fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, t7)), t8), t3)
-    t10 = fadd(fadd(libdevice.fmaf(t4, t3, -t5), fmul(t4, t7)), t9)
-    return f32(0.0) if f32(0.0) < x else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
+    t2 = -t1
+    t3 = inverse(alpha)
+    t4 = fdiv(x, alpha)
+    t5 = near_expf(fmul(t4, f32(0.5)))
+    t6 = -t4
+    t7 = fmul(fmul(libdevice.fmaf(t6, alpha_low, libdevice.fmaf(t6, alpha, x)), t3), fmul(t5, f32(0.5)))
+    t8 = fmul(t1, t5)
+    t9 = fmul(libdevice.fmaf(t2, alpha_low, libdevice.fmaf(t2, alpha, f32(1.0))), t3)
+    t10 = fmul(t8, t5)
+    t11 = libdevice.fmaf(t9, t5, libdevice.fmaf(t1, t7, libdevice.fmaf(t1, t5, -t8)))
+    t12 = libdevice.fmaf(t11, t5, libdevice.fmaf(t8, t7, libdevice.fmaf(t8, t5, -t10)))
+    return f32(0.0) if f32(0.0) < x else fadd(t10, t12) if libdevice.fabsf(t12) < f32(math.inf) else t10
 
 
 # where x > 0: 0
@@ -83,62 +87,64 @@ def grad2_device32(x, alpha, alpha_low):
 @core
 def grad_alpha_device32(x, alpha, alpha_low):
     t1 = fdiv(x, alpha)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, alpha, x), fmul(t1, alpha_low)), inverse(alpha))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = t5 < f32(-1.148698329925537)
-    t7 = libdevice.fabsf(t5)
-    t8 = near_expf(t5 if t6 else -t7)
-    t9 = -fmul(t5, t8)
-    t10 = libdevice.expm1f(t5)
-    t11 = fadd(t9, t10)
-    t12 = fsub(t11, t9)
-    t13 = fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)
-    t14 = fmul(t13, t8)
-    t15 = -fadd(fadd(libdevice.fmaf(t5, t8, t9), fmul(t5, t14)), t14)
-    t16 = fadd(fadd(fadd(fsub(t9, fsub(t11, t12)), fsub(t10, t12)), t15), fmul(t13, fadd(t10, f32(1.0))))
-    t17 = fsub(t5, f32(-1.0743491649627686))
-    t18 = libdevice.fmaf(f32(-0.027414876967668533), t17, f32(-0.05274558439850807))
-    t19 = libdevice.fmaf(libdevice.fmaf(t18, t17, f32(0.01269587967544794)), t17, f32(0.36691176891326904))
-    t20 = libdevice.fmaf(t19, t17, f32(4.507288764443729e-09))
-    t21 = fadd(f32(-0.2915683686733246), t20)
-    t22 = libdevice.fmaf(f32(-0.10965950787067413), t17, f32(-0.15823675319552422))
-    t23 = libdevice.fmaf(libdevice.fmaf(t22, t17, f32(0.02539175935089588)), t17, f32(0.36691176891326904))
-    t24 = fadd(fsub(t20, fsub(t21, f32(-0.2915683686733246))), fmul(t13, t23))
-    t25 = libdevice.fmaf(f32(-2.5538253112245e-07), t5, f32(-2.5381796149304137e-06))
-    t26 = libdevice.fmaf(t25, t5, f32(-2.2041589545551687e-05))
-    t27 = libdevice.fmaf(t26, t5, f32(-0.00017356016905978322))
-    t28 = libdevice.fmaf(t27, t5, f32(-0.0011904777493327856))
-    t29 = libdevice.fmaf(libdevice.fmaf(t28, t5, f32(-0.0069444626569747925)), t5, f32(-0.03333333134651184))
-    t30 = libdevice.fmaf(libdevice.fmaf(t29, t5, f32(-0.125)), t5, f32(-0.3333333432674408))
-    t31 = libdevice.fmaf(t30, t5, f32(-4.558624658312915e-11))
-    t32 = fadd(f32(-0.5), t31)
-    t33 = fmul(t32, t5)
-    t34 = fmul(t33, t5)
-    t35 = libdevice.fmaf(f32(-2.29844278010205e-06), t5, f32(-2.030543691944331e-05))
-    t36 = libdevice.fmaf(t35, t5, f32(-0.0001542911268188618))
-    t37 = libdevice.fmaf(libdevice.fmaf(t36, t5, f32(-0.0010413610143586993)), t5, f32(-0.005952388746663928))
-    t38 = libdevice.fmaf(libdevice.fmaf(t37, t5, f32(-0.02777785062789917)), t5, f32(-0.09999999403953552))
-    t39 = fmul(t13, libdevice.fmaf(libdevice.fmaf(t38, t5, f32(-0.25)), t5, f32(-0.3333333432674408)))
-    t40 = fmul(fadd(fsub(t31, fsub(t32, f32(-0.5))), t39), t5)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(t32, t5, -t33), fmul(t32, t13)), t40), t5)
-    t42 = fadd(fadd(libdevice.fmaf(t33, t5, -t34), fmul(t33, t13)), t41)
-    t43 = fadd(t7, f32(-1.0))
-    t44 = fadd(t43, t8)
-    t45 = near_expf(t7)
-    t46 = -fmul(t44, t45)
-    t47 = -t13 if t5 < f32(0.0) else t13
-    t48 = fsub(t44, t43)
-    t49 = fsub(t43, t7)
-    t50 = fadd(fadd(fsub(t7, fsub(t43, t49)), fsub(f32(-1.0), t49)), t47)
-    t51 = fmul(fadd(fadd(fadd(fsub(t43, fsub(t44, t48)), fsub(t8, t48)), t50), fmul(-t47, t8)), t45)
-    t52 = -fadd(fadd(libdevice.fmaf(t44, t45, t46), fmul(t44, fmul(t47, t45))), t51)
-    t53 = fadd(t34, t42) if fsub(t42, t42) == f32(0.0) else t34
-    t54 = t53 if t5 < f32(0.9012504816055298) else fadd(t46, t52) if fsub(t52, t52) == f32(0.0) else t46
-    t55 = (fadd(t21, t24) if fsub(t24, t24) == f32(0.0) else t21) if t5 < f32(-1.0) else t54
-    t56 = (fadd(t11, t16) if fsub(t16, t16) == f32(0.0) else t11) if t6 else t55
-    return x if x == f32(0.0) else f32(0.0) if f32(0.0) < x else f32(-1.0) if t5 < f32(-1229806.625) else t56
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, alpha_low, libdevice.fmaf(t2, alpha, x)), inverse(alpha))
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = t6 < f32(-1.148698329925537)
+    t8 = fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)
+    t9 = libdevice.expm1f(t6)
+    t10 = libdevice.fabsf(t6)
+    t11 = near_expf(t6 if t7 else -t10)
+    t12 = -fmul(t6, t11)
+    t13 = fadd(t12, t9)
+    t14 = fsub(t13, t12)
+    t15 = fmul(t8, t11)
+    t16 = -fadd(libdevice.fmaf(t6, t15, libdevice.fmaf(t6, t11, t12)), t15)
+    t17 = libdevice.fmaf(t8, fadd(t9, f32(1.0)), fadd(fadd(fsub(t12, fsub(t13, t14)), fsub(t9, t14)), t16))
+    t18 = fsub(t6, f32(-1.0743491649627686))
+    t19 = libdevice.fmaf(f32(-0.10965950787067413), t18, f32(-0.15823675319552422))
+    t20 = libdevice.fmaf(f32(-0.027414876967668533), t18, f32(-0.05274558439850807))
+    t21 = libdevice.fmaf(libdevice.fmaf(t20, t18, f32(0.01269587967544794)), t18, f32(0.36691176891326904))
+    t22 = libdevice.fmaf(t21, t18, f32(4.507288764443729e-09))
+    t23 = fadd(f32(-0.2915683686733246), t22)
+    t24 = libdevice.fmaf(libdevice.fmaf(t19, t18, f32(0.02539175935089588)), t18, f32(0.36691176891326904))
+    t25 = libdevice.fmaf(t8, t24, fsub(t22, fsub(t23, f32(-0.2915683686733246))))
+    t26 = libdevice.fmaf(f32(-2.29844278010205e-06), t6, f32(-2.030543691944331e-05))
+    t27 = libdevice.fmaf(t26, t6, f32(-0.0001542911268188618))
+    t28 = libdevice.fmaf(libdevice.fmaf(t27, t6, f32(-0.0010413610143586993)), t6, f32(-0.005952388746663928))
+    t29 = libdevice.fmaf(libdevice.fmaf(t28, t6, f32(-0.02777785062789917)), t6, f32(-0.09999999403953552))
+    t30 = libdevice.fmaf(f32(-2.5538253112245e-07), t6, f32(-2.5381796149304137e-06))
+    t31 = libdevice.fmaf(t30, t6, f32(-2.2041589545551687e-05))
+    t32 = libdevice.fmaf(t31, t6, f32(-0.00017356016905978322))
+    t33 = libdevice.fmaf(t32, t6, f32(-0.0011904777493327856))
+    t34 = libdevice.fmaf(libdevice.fmaf(t33, t6, f32(-0.0069444626569747925)), t6, f32(-0.03333333134651184))
+    t35 = libdevice.fmaf(libdevice.fmaf(t34, t6, f32(-0.125)), t6, f32(-0.3333333432674408))
+    t36 = libdevice.fmaf(t35, t6, f32(-4.558624658312915e-11))
+    t37 = fadd(f32(-0.5), t36)
+    t38 = libdevice.fmaf(libdevice.fmaf(t29, t6, f32(-0.25)), t6, f32(-0.3333333432674408))
+    t39 = fmul(t37, t6)
+    t40 = libdevice.fmaf(t8, t38, fsub(t36, fsub(t37, f32(-0.5))))
+    t41 = fmul(t39, t6)
+    t42 = libdevice.fmaf(t40, t6, libdevice.fmaf(t37, t8, libdevice.fmaf(t37, t6, -t39)))
+    t43 = libdevice.fmaf(t42, t6, libdevice.fmaf(t39, t8, libdevice.fmaf(t39, t6, -t41)))
+    t44 = -t8 if t6 < f32(0.0) else t8
+    t45 = fadd(t10, f32(-1.0))
+    t46 = fadd(t45, t11)
+    t47 = fsub(t46, t45)
+    t48 = fsub(t45, t10)
+    t49 = fadd(fadd(fsub(t10, fsub(t45, t48)), fsub(f32(-1.0), t48)), t44)
+    t50 = near_expf(t10)
+    t51 = -fmul(t46, t50)
+    t52 = libdevice.fmaf(-t44, t11, fadd(fadd(fsub(t45, fsub(t46, t47)), fsub(t11, t47)), t49))
+    t53 = libdevice.fmaf(t52, t50, libdevice.fmaf(t46, fmul(t44, t50), libdevice.fmaf(t46, t50, t51)))
+    t54 = fadd(t51, -t53) if libdevice.fabsf(t53) < f32(math.inf) else t51
+    t55 = fadd(t41, t43) if libdevice.fabsf(t43) < f32(math.inf) else t41
+    t56 = fadd(t23, t25) if libdevice.fabsf(t25) < f32(math.inf) else t23
+    t57 = t56 if t6 < f32(-1.0) else t55 if t6 < f32(0.9012504816055298) else t54
+    t58 = (fadd(t13, t17) if libdevice.fabsf(t17) < f32(math.inf) else t13) if t7 else t57
+    return x if x == f32(0.0) else f32(0.0) if f32(0.0) < x else f32(-1.0) if t6 < f32(-1229806.625) else t58
 
 
 # Together, so that what they share is computed once.
@@ -146,20 +152,21 @@ def grad_alpha_device32(x, alpha, alpha_low):
 def value_and_grad_device32(x, alpha, alpha_low):
     t1 = f32(0.0) < x
     t2 = fdiv(x, alpha)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, alpha, x), fmul(t2, alpha_low)), inverse(alpha))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = libdevice.expm1f(t6)
-    t8 = fmul(alpha, t7)
-    t9 = fmul(alpha, fmul(fsub(t3, fsub(t5, t2)) if t4 else f32(0.0), fadd(t7, f32(1.0))))
-    t10 = fadd(fadd(libdevice.fmaf(alpha, t7, -t8), t9), fmul(alpha_low, t7))
-    t11 = fadd(t8, t10) if fsub(t10, t10) == f32(0.0) else t8
-    t12 = near_expf(t2)
-    t13 = fmul(t3, t12)
-    t14 = x if t1 else x if libdevice.fabsf(t6) < f32(5.421010862427522e-20) else t11
-    t15 = f32(1.0) if t1 else fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12
-    return t14, t15
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, alpha_low, libdevice.fmaf(t3, alpha, x)), inverse(alpha))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = libdevice.expm1f(t7)
+    t9 = fmul(alpha, t8)
+    t10 = fmul(fsub(t4, fsub(t6, t2)) if t5 else f32(0.0), fadd(t8, f32(1.0)))
+    t11 = libdevice.fmaf(alpha_low, t8, libdevice.fmaf(alpha, t10, libdevice.fmaf(alpha, t8, -t9)))
+    t12 = fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
+    t13 = near_expf(t2)
+    t14 = fmul(t4, t13)
+    t15 = x if t1 else x if libdevice.fabsf(t7) < f32(5.421010862427522e-20) else t12
+    t16 = f32(1.0) if t1 else fadd(t13, t14) if libdevice.fabsf(t14) < f32(math.inf) else t13
+    return t15, t16
 
 
 @core

@@ -6,6 +6,8 @@ n1, n2 = norm(x1, C), norm(x2, C)
 return 0 if n1 == 0 or n2 == 0 else sum(x1 * x2, C) / (max(eps, n1) * max(eps, n2))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -64,18 +66,15 @@ def value_f32_m0_core(x1_C1):
 # y0[C] = m0*x1[C]
 @core
 def value_f32_y0_core(m0, x1_C):
-    t1 = fmul(x1_C, m0)
-    t2 = libdevice.fmaf(x1_C, m0, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(x1_C, m0)
 
 
 # s0 = sum over C.1 of y0[C.1]**2
 @core
-def value_f32_s0_core(y0_C1, y0_C1_l):
+def value_f32_s0_core(y0_C1):
     t1 = fmul(y0_C1, y0_C1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_C1, y0_C1, -t1), fmul(y0_C1, y0_C1_l)), fmul(y0_C1_l, y0_C1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_C1, y0_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -88,27 +87,24 @@ def value_f32_m1_core(x2_C1):
 # y1[C] = m1*x2[C]
 @core
 def value_f32_y1_core(m1, x2_C):
-    t1 = fmul(x2_C, m1)
-    t2 = libdevice.fmaf(x2_C, m1, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(x2_C, m1)
 
 
 # s1 = sum over C.1 of y1[C.1]**2
 @core
-def value_f32_s1_core(y1_C1, y1_C1_l):
+def value_f32_s1_core(y1_C1):
     t1 = fmul(y1_C1, y1_C1)
-    t2 = fadd(fadd(libdevice.fmaf(y1_C1, y1_C1, -t1), fmul(y1_C1, y1_C1_l)), fmul(y1_C1_l, y1_C1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y1_C1, y1_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
 # s2 = sum over C.1 of y0[C.1]*y1[C.1]
 @core
-def value_f32_s2_core(y0_C1, y0_C1_l, y1_C1, y1_C1_l):
+def value_f32_s2_core(y0_C1, y1_C1):
     t1 = fmul(y0_C1, y1_C1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_C1, y1_C1, -t1), fmul(y0_C1, y1_C1_l)), fmul(y0_C1_l, y1_C1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_C1, y1_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -120,14 +116,14 @@ def value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t3 = fsub(t2, t1)
     t4 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
     t5 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(-0.0), t3)), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t2, t5)
     t8 = libdevice.fsqrt_rn(s1)
     t9 = fadd(t8, f32(-0.0))
     t10 = fsub(t9, t8)
     t11 = fmul(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), inverse(fadd(t8, t8)))
     t12 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t9, t12)
     t15 = (t14 if t13 else t9) == f32(0.0) and (fsub(t12, fsub(t14, t9)) if t13 else f32(0.0)) == f32(0.0)
     t16 = (t7 if t6 else t2) == f32(0.0) and (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) == f32(0.0) or t15
@@ -139,12 +135,13 @@ def value_f32_out_core(eps, eps_l, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t22 = t8 < t21
     t23 = t21 if t22 else t8
     t24 = fdiv(t20, t23)
-    t25 = fmul(t20, fadd(libdevice.fmaf(eps, m0, -t17), fmul(eps_l, m0)) if t18 else t4)
-    t26 = fmul(fsub(fadd(libdevice.fmaf(-t20, t19, s2), s2_l), t25), inverse(t19))
-    t27 = fmul(t24, fadd(libdevice.fmaf(eps, m1, -t21), fmul(eps_l, m1)) if t22 else t11)
-    t28 = f32(0.0) if t16 else fmul(fsub(fadd(libdevice.fmaf(-t24, t23, t20), t26), t27), inverse(t23))
-    t29 = f32(0.0) if t16 else t24
-    return fadd(t29, t28) if fsub(t28, t28) == f32(0.0) else t29
+    t25 = -t24
+    t26 = -t20
+    t27 = libdevice.fmaf(t26, fmul(eps_l, m0) if t18 else t4, fadd(libdevice.fmaf(t26, t19, s2), s2_l))
+    t28 = libdevice.fmaf(t27, inverse(t19), libdevice.fmaf(t25, t23, t20))
+    t29 = f32(0.0) if t16 else fmul(libdevice.fmaf(t25, fmul(eps_l, m1) if t22 else t11, t28), inverse(t23))
+    t30 = f32(0.0) if t16 else t24
+    return fadd(t30, t29) if libdevice.fabsf(t29) < f32(math.inf) else t30
 
 
 # m0 = scale over C.1 of x1[C.1]
@@ -243,10 +240,10 @@ def value_f64_out_core(eps, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
 def vjp_f32_e0_core(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -255,10 +252,10 @@ def vjp_f32_e0_core(s0, s0_l):
 def vjp_f32_e1_core(s1, s1_l):
     t1 = libdevice.fsqrt_rn(s1)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -268,12 +265,12 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = fadd(e1, f32(-0.0))
     t7 = fsub(t6, e1)
     t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t6, t8)
     t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
     t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
@@ -285,16 +282,18 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1):
     t18 = e1 < t17
     t19 = t17 if t18 else e1
     t20 = fdiv(t16, t19)
-    t21 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
-    t22 = fmul(fsub(libdevice.fmaf(-t16, t15, f32(1.0)), t21), inverse(t15))
-    t23 = fmul(t20, fadd(libdevice.fmaf(eps, m1, -t17), fmul(eps_l, m1)) if t18 else e1_l)
-    t24 = f32(0.0) if t12 else fmul(fsub(fadd(libdevice.fmaf(-t20, t19, t16), t22), t23), inverse(t19))
-    t25 = fsub(t24, t24) == f32(0.0)
-    t26 = f32(0.0) if t12 else t20
-    t27 = fadd(t26, t24)
-    t28 = t27 if t25 else t26
-    t29 = (fsub(t24, fsub(t27, t26)) if t25 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t21 = -t20
+    t22 = -t16
+    t23 = libdevice.fmaf(t22, fmul(eps_l, m0) if t14 else e0_l, libdevice.fmaf(t22, t15, f32(1.0)))
+    t24 = libdevice.fmaf(t23, inverse(t15), libdevice.fmaf(t21, t19, t16))
+    t25 = f32(0.0) if t12 else fmul(libdevice.fmaf(t21, fmul(eps_l, m1) if t18 else e1_l, t24), inverse(t19))
+    t26 = libdevice.fabsf(t25) < f32(math.inf)
+    t27 = f32(0.0) if t12 else t20
+    t28 = fadd(t27, t25)
+    t29 = t28 if t26 else t27
+    t30 = fsub(t25, fsub(t28, t27)) if t26 else f32(0.0)
+    t31 = t30 if libdevice.fabsf(t29) < f32(math.inf) else f32(0.0)
+    return t29, t31
 
 
 # s5 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e1/m1 else (0 if Eq(s1, 0) else
@@ -304,12 +303,12 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = fadd(e1, f32(-0.0))
     t7 = fsub(t6, e1)
     t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t6, t8)
     t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
     t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
@@ -321,16 +320,16 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l):
     t18 = -eps
     t19 = fadd(t17, t18)
     t20 = fsub(t19, t17)
-    t21 = fmul(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), inverse(m1))
-    t22 = fadd(fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t21), -eps_l)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t21 = fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20))
+    t22 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t17, m1, e1), e1_l), inverse(m1), t21), -eps_l)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t19, t22)
     t25 = t24 if t23 else t19
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t19)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(s1, f32(-0.0))
     t28 = fsub(t27, s1)
     t29 = fadd(fadd(fsub(s1, fsub(t27, t28)), fsub(f32(-0.0), t28)), s1_l)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = (t31 if t30 else t27) == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) == f32(0.0)
     t33 = libdevice.fsqrt_rn(s1)
@@ -341,23 +340,27 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s1, s1_l, s2, s2_l):
     t38 = e1 < t37
     t39 = t37 if t38 else e1
     t40 = fdiv(t36, t39)
-    t41 = fdiv(t40, t39)
-    t42 = -t41
-    t43 = fmul(t34, fmul(fadd(libdevice.fmaf(-t33, t33, s1), s1_l), inverse(fadd(t33, t33))))
-    t44 = f32(0.0) if t32 else fmul(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), inverse(t33))
-    t45 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
-    t46 = fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else fmul(t44, f32(0.5))))
-    t47 = fadd(t46, fmul(fmul(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t45), inverse(t15)), t35))
-    t48 = fadd(libdevice.fmaf(eps, m1, -t37), fmul(eps_l, m1)) if t38 else e1_l
-    t49 = inverse(t39)
-    t50 = fmul(fsub(fadd(libdevice.fmaf(-t40, t39, t36), t47), fmul(t40, t48)), t49)
-    t51 = f32(0.0) if t12 else -fmul(fsub(fadd(libdevice.fmaf(t42, t39, t40), t50), fmul(t41, t48)), t49)
-    t52 = fsub(t51, t51) == f32(0.0)
-    t53 = f32(0.0) if t12 else t42
-    t54 = fadd(t53, t51)
-    t55 = t54 if t52 else t53
-    t56 = (fsub(t51, fsub(t54, t53)) if t52 else f32(0.0)) if fsub(t55, t55) == f32(0.0) else f32(0.0)
-    return t55, t56
+    t41 = -fdiv(t40, t39)
+    t42 = fmul(eps_l, m1) if t38 else e1_l
+    t43 = -t40
+    t44 = -t16
+    t45 = libdevice.fmaf(t44, fmul(eps_l, m0) if t14 else e0_l, fadd(libdevice.fmaf(t44, t15, s2), s2_l))
+    t46 = -t34
+    t47 = fmul(fadd(libdevice.fmaf(-t33, t33, s1), s1_l), inverse(fadd(t33, t33)))
+    t48 = fmul(libdevice.fmaf(t46, t47, libdevice.fmaf(t46, t33, f32(1.0))), inverse(t33))
+    t49 = f32(0.0) if t26 else fmul(f32(0.0) if t32 else t48, f32(0.5))
+    t50 = libdevice.fmaf(t16, t49, libdevice.fmaf(t16, t35, -t36))
+    t51 = fadd(libdevice.fmaf(t43, t39, t36), libdevice.fmaf(fmul(t45, inverse(t15)), t35, t50))
+    t52 = inverse(t39)
+    t53 = libdevice.fmaf(libdevice.fmaf(t43, t42, t51), t52, libdevice.fmaf(t41, t39, t40))
+    t54 = f32(0.0) if t12 else -fmul(libdevice.fmaf(t41, t42, t53), t52)
+    t55 = libdevice.fabsf(t54) < f32(math.inf)
+    t56 = f32(0.0) if t12 else t41
+    t57 = fadd(t56, t54)
+    t58 = t57 if t55 else t56
+    t59 = fsub(t54, fsub(t57, t56)) if t55 else f32(0.0)
+    t60 = t59 if libdevice.fabsf(t58) < f32(math.inf) else f32(0.0)
+    return t58, t60
 
 
 # s6 = (0 if Eq(e0, 0) | Eq(e1, 0) else -s2*(0 if eps >= e0/m0 else (0 if Eq(s0, 0) else
@@ -367,12 +370,12 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = fadd(e1, f32(-0.0))
     t7 = fsub(t6, e1)
     t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t6, t8)
     t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
     t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
@@ -384,16 +387,16 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l):
     t18 = -eps
     t19 = fadd(t17, t18)
     t20 = fsub(t19, t17)
-    t21 = fmul(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), inverse(m0))
-    t22 = fadd(fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t21), -eps_l)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t21 = fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20))
+    t22 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t17, m0, e0), e0_l), inverse(m0), t21), -eps_l)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t19, t22)
     t25 = t24 if t23 else t19
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t19)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(s0, f32(-0.0))
     t28 = fsub(t27, s0)
     t29 = fadd(fadd(fsub(s0, fsub(t27, t28)), fsub(f32(-0.0), t28)), s0_l)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = (t31 if t30 else t27) == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) == f32(0.0)
     t33 = libdevice.fsqrt_rn(s0)
@@ -404,37 +407,41 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s0, s0_l, s2, s2_l):
     t38 = fmul(eps, m1)
     t39 = e1 < t38
     t40 = t38 if t39 else e1
-    t41 = fdiv(t37, t40)
-    t42 = -t41
-    t43 = fmul(t34, fmul(fadd(libdevice.fmaf(-t33, t33, s0), s0_l), inverse(fadd(t33, t33))))
-    t44 = f32(0.0) if t32 else fmul(fsub(libdevice.fmaf(-t34, t33, f32(1.0)), t43), inverse(t33))
-    t45 = fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l
-    t46 = inverse(t15)
-    t47 = fadd(libdevice.fmaf(t16, t35, -t36), fmul(t16, f32(0.0) if t26 else fmul(t44, f32(0.5))))
-    t48 = fadd(t47, fmul(fmul(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), fmul(t16, t45)), t46), t35))
-    t49 = fmul(fsub(fadd(libdevice.fmaf(-t37, t15, t36), t48), fmul(t37, t45)), t46)
-    t50 = fmul(t41, fadd(libdevice.fmaf(eps, m1, -t38), fmul(eps_l, m1)) if t39 else e1_l)
-    t51 = f32(0.0) if t12 else -fmul(fsub(fadd(libdevice.fmaf(t42, t40, t37), t49), t50), inverse(t40))
-    t52 = fsub(t51, t51) == f32(0.0)
-    t53 = f32(0.0) if t12 else t42
-    t54 = fadd(t53, t51)
-    t55 = t54 if t52 else t53
-    t56 = (fsub(t51, fsub(t54, t53)) if t52 else f32(0.0)) if fsub(t55, t55) == f32(0.0) else f32(0.0)
-    return t55, t56
+    t41 = -fdiv(t37, t40)
+    t42 = -t37
+    t43 = fmul(eps_l, m0) if t14 else e0_l
+    t44 = -t16
+    t45 = inverse(t15)
+    t46 = -t34
+    t47 = fmul(fadd(libdevice.fmaf(-t33, t33, s0), s0_l), inverse(fadd(t33, t33)))
+    t48 = fmul(libdevice.fmaf(t46, t47, libdevice.fmaf(t46, t33, f32(1.0))), inverse(t33))
+    t49 = f32(0.0) if t26 else fmul(f32(0.0) if t32 else t48, f32(0.5))
+    t50 = fmul(libdevice.fmaf(t44, t43, fadd(libdevice.fmaf(t44, t15, s2), s2_l)), t45)
+    t51 = libdevice.fmaf(t50, t35, libdevice.fmaf(t16, t49, libdevice.fmaf(t16, t35, -t36)))
+    t52 = libdevice.fmaf(t42, t43, fadd(libdevice.fmaf(t42, t15, t36), t51))
+    t53 = libdevice.fmaf(t52, t45, libdevice.fmaf(t41, t40, t37))
+    t54 = f32(0.0) if t12 else -fmul(libdevice.fmaf(t41, fmul(eps_l, m1) if t39 else e1_l, t53), inverse(t40))
+    t55 = libdevice.fabsf(t54) < f32(math.inf)
+    t56 = f32(0.0) if t12 else t41
+    t57 = fadd(t56, t54)
+    t58 = t57 if t55 else t56
+    t59 = fsub(t54, fsub(t57, t56)) if t55 else f32(0.0)
+    t60 = t59 if libdevice.fabsf(t58) < f32(math.inf) else f32(0.0)
+    return t58, t60
 
 
 # dx1[C] = m0*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y1[C] + 2*s6*y0[C]))
 @core
-def vjp_f32_dx1_core(e0, e0_l, e1, e1_l, g, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f32_dx1_core(e0, e0_l, e1, e1_l, g, m0, s4, s4_l, s6, s6_l, y0_C, y1_C):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = fadd(e1, f32(-0.0))
     t7 = fsub(t6, e1)
     t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t6, t8)
     t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
     t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
@@ -442,30 +449,28 @@ def vjp_f32_dx1_core(e0, e0_l, e1, e1_l, g, m0, s4, s4_l, s6, s6_l, y0_C, y0_C_l
     t14 = fmul(t13, s6)
     t15 = fmul(y1_C, s4)
     t16 = fadd(t14, t15)
-    t17 = fmul(g, t16)
-    t18 = f32(0.0) if t12 else t17
-    t19 = fmul(m0, t18)
-    t20 = fsub(t16, t14)
-    t21 = fadd(fadd(libdevice.fmaf(t13, s6, -t14), fmul(t13, s6_l)), fmul(fmul(y0_C_l, f32(2.0)), s6))
-    t22 = fadd(fadd(libdevice.fmaf(y1_C, s4, -t15), fmul(y1_C, s4_l)), fmul(y1_C_l, s4))
-    t23 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t16, t20)), fsub(t15, t20)), t21), t22))
-    t24 = fmul(m0, f32(0.0) if t12 else fadd(libdevice.fmaf(g, t16, -t17), t23))
-    t25 = fadd(libdevice.fmaf(m0, t18, -t19), t24)
-    return fadd(t19, t25) if fsub(t25, t25) == f32(0.0) else t19
+    t17 = fsub(t16, t14)
+    t18 = libdevice.fmaf(t13, s6_l, libdevice.fmaf(t13, s6, -t14))
+    t19 = fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t18)
+    t20 = fmul(g, t16)
+    t21 = fadd(t19, libdevice.fmaf(y1_C, s4_l, libdevice.fmaf(y1_C, s4, -t15)))
+    t22 = fmul(f32(0.0) if t12 else libdevice.fmaf(g, t21, libdevice.fmaf(g, t16, -t20)), m0)
+    t23 = fmul(f32(0.0) if t12 else t20, m0)
+    return fadd(t23, t22) if libdevice.fabsf(t22) < f32(math.inf) else t23
 
 
 # dx2[C] = m1*(0 if Eq(e0, 0) | Eq(e1, 0) else g*(s4*y0[C] + 2*s5*y1[C]))
 @core
-def vjp_f32_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l, y1_C, y1_C_l):
+def vjp_f32_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y1_C):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = fadd(e1, f32(-0.0))
     t7 = fsub(t6, e1)
     t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t6, t8)
     t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
     t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
@@ -473,16 +478,14 @@ def vjp_f32_dx2_core(e0, e0_l, e1, e1_l, g, m1, s4, s4_l, s5, s5_l, y0_C, y0_C_l
     t14 = fmul(y1_C, f32(2.0))
     t15 = fmul(t14, s5)
     t16 = fadd(t13, t15)
-    t17 = fmul(g, t16)
-    t18 = f32(0.0) if t12 else t17
-    t19 = fmul(m1, t18)
-    t20 = fsub(t16, t13)
-    t21 = fadd(fadd(libdevice.fmaf(y0_C, s4, -t13), fmul(y0_C, s4_l)), fmul(y0_C_l, s4))
-    t22 = fadd(fadd(libdevice.fmaf(t14, s5, -t15), fmul(t14, s5_l)), fmul(fmul(y1_C_l, f32(2.0)), s5))
-    t23 = fmul(g, fadd(fadd(fadd(fsub(t13, fsub(t16, t20)), fsub(t15, t20)), t21), t22))
-    t24 = fmul(m1, f32(0.0) if t12 else fadd(libdevice.fmaf(g, t16, -t17), t23))
-    t25 = fadd(libdevice.fmaf(m1, t18, -t19), t24)
-    return fadd(t19, t25) if fsub(t25, t25) == f32(0.0) else t19
+    t17 = fsub(t16, t13)
+    t18 = libdevice.fmaf(y0_C, s4_l, libdevice.fmaf(y0_C, s4, -t13))
+    t19 = fadd(fadd(fsub(t13, fsub(t16, t17)), fsub(t15, t17)), t18)
+    t20 = fmul(g, t16)
+    t21 = fadd(t19, libdevice.fmaf(t14, s5_l, libdevice.fmaf(t14, s5, -t15)))
+    t22 = fmul(f32(0.0) if t12 else libdevice.fmaf(g, t21, libdevice.fmaf(g, t16, -t20)), m1)
+    t23 = fmul(f32(0.0) if t12 else t20, m1)
+    return fadd(t23, t22) if libdevice.fabsf(t22) < f32(math.inf) else t23
 
 
 # e0 = sqrt(s0)
@@ -730,12 +733,12 @@ def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = fadd(e1, f32(-0.0))
     t7 = fsub(t6, e1)
     t8 = fadd(fadd(fsub(e1, fsub(t6, t7)), fsub(f32(-0.0), t7)), e1_l)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t6, t8)
     t11 = (t10 if t9 else t6) == f32(0.0) and (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) == f32(0.0)
     t12 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0) or t11
@@ -747,12 +750,13 @@ def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, eps, eps_l, m0, m1, s2, s2_l
     t18 = e1 < t17
     t19 = t17 if t18 else e1
     t20 = fdiv(t16, t19)
-    t21 = fmul(t16, fadd(libdevice.fmaf(eps, m0, -t13), fmul(eps_l, m0)) if t14 else e0_l)
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, t15, s2), s2_l), t21), inverse(t15))
-    t23 = fmul(t20, fadd(libdevice.fmaf(eps, m1, -t17), fmul(eps_l, m1)) if t18 else e1_l)
-    t24 = f32(0.0) if t12 else fmul(fsub(fadd(libdevice.fmaf(-t20, t19, t16), t22), t23), inverse(t19))
-    t25 = f32(0.0) if t12 else t20
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+    t21 = -t20
+    t22 = -t16
+    t23 = libdevice.fmaf(t22, fmul(eps_l, m0) if t14 else e0_l, fadd(libdevice.fmaf(t22, t15, s2), s2_l))
+    t24 = libdevice.fmaf(t23, inverse(t15), libdevice.fmaf(t21, t19, t16))
+    t25 = f32(0.0) if t12 else fmul(libdevice.fmaf(t21, fmul(eps_l, m1) if t18 else e1_l, t24), inverse(t19))
+    t26 = f32(0.0) if t12 else t20
+    return fadd(t26, t25) if libdevice.fabsf(t25) < f32(math.inf) else t26
 
 
 # out = (0 if Eq(e0, 0) | Eq(e1, 0) else s2/(first_max(eps*m0, e0)*first_max(eps*m1, e1)))
@@ -795,76 +799,79 @@ def vjp_eps_f32_deps_core(eps, eps_l, g, m0, m1, s0, s0_l, s1, s1_l, s2, s2_l):
     t3 = fsub(t2, t1)
     t4 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
     t5 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(-0.0), t3)), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t2, t5)
     t8 = libdevice.fsqrt_rn(s1)
     t9 = fadd(t8, f32(-0.0))
     t10 = fsub(t9, t8)
     t11 = fmul(fadd(libdevice.fmaf(-t8, t8, s1), s1_l), inverse(fadd(t8, t8)))
     t12 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t9, t12)
     t15 = (t14 if t13 else t9) == f32(0.0) and (fsub(t12, fsub(t14, t9)) if t13 else f32(0.0)) == f32(0.0)
     t16 = (t7 if t6 else t2) == f32(0.0) and (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) == f32(0.0) or t15
     t17 = fmul(eps, m0)
     t18 = t1 < t17
     t19 = t17 if t18 else t1
-    t20 = fdiv(m0, t19)
+    t20 = fdiv(m1, t19)
     t21 = fmul(t20, s2)
-    t22 = fdiv(t21, t19)
-    t23 = fdiv(t1, m0)
-    t24 = -eps
-    t25 = fadd(t23, t24)
-    t26 = fsub(t25, t23)
-    t27 = fmul(fadd(libdevice.fmaf(-t23, m0, t1), t4), inverse(m0))
-    t28 = -eps_l
-    t29 = fadd(fadd(fadd(fsub(t23, fsub(t25, t26)), fsub(t24, t26)), t27), t28)
-    t30 = fsub(t29, t29) == f32(0.0)
-    t31 = fadd(t25, t29)
-    t32 = t31 if t30 else t25
-    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t25)) if t30 else f32(0.0)) <= f32(0.0)
-    t34 = f32(1.0) if t33 else f32(0.0)
-    t35 = fmul(t22, t34)
-    t36 = fmul(eps, m1)
-    t37 = t8 < t36
-    t38 = t36 if t37 else t8
-    t39 = fdiv(t35, t38)
-    t40 = -t39
-    t41 = fdiv(m1, t19)
-    t42 = fmul(t41, s2)
-    t43 = fdiv(t42, t38)
-    t44 = fdiv(t8, m1)
-    t45 = fadd(t44, t24)
-    t46 = fsub(t45, t44)
-    t47 = fmul(fadd(libdevice.fmaf(-t44, m1, t8), t11), inverse(m1))
-    t48 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t24, t46)), t47), t28)
-    t49 = fsub(t48, t48) == f32(0.0)
-    t50 = fadd(t45, t48)
-    t51 = t50 if t49 else t45
-    t52 = t51 < f32(0.0) or t51 == f32(0.0) and (fsub(t48, fsub(t50, t45)) if t49 else f32(0.0)) <= f32(0.0)
-    t53 = f32(1.0) if t52 else f32(0.0)
-    t54 = fmul(t43, t53)
-    t55 = fdiv(t54, t38)
-    t56 = -t55
-    t57 = fadd(t40, t56)
-    t58 = fmul(g, t57)
-    t59 = fsub(t57, t40)
-    t60 = fadd(libdevice.fmaf(eps, m0, -t17), fmul(eps_l, m0)) if t18 else t4
-    t61 = inverse(t19)
-    t62 = fmul(fmul(fsub(libdevice.fmaf(-t20, t19, m0), fmul(t20, t60)), t61), s2)
-    t63 = fadd(fadd(libdevice.fmaf(t20, s2, -t21), fmul(t20, s2_l)), t62)
-    t64 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t22, t19, t21), t63), fmul(t22, t60)), t61), t34)
-    t65 = fadd(libdevice.fmaf(eps, m1, -t36), fmul(eps_l, m1)) if t37 else t11
-    t66 = inverse(t38)
-    t67 = fsub(fadd(libdevice.fmaf(t40, t38, t35), fadd(libdevice.fmaf(t22, t34, -t35), t64)), fmul(t39, t65))
-    t68 = fmul(fmul(fsub(libdevice.fmaf(-t41, t19, m1), fmul(t41, t60)), t61), s2)
-    t69 = fadd(fadd(libdevice.fmaf(t41, s2, -t42), fmul(t41, s2_l)), t68)
-    t70 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t43, t38, t42), t69), fmul(t43, t65)), t66), t53)
-    t71 = fsub(fadd(libdevice.fmaf(t56, t38, t54), fadd(libdevice.fmaf(t43, t53, -t54), t70)), fmul(t55, t65))
-    t72 = fadd(fadd(fadd(fsub(t40, fsub(t57, t59)), fsub(t56, t59)), -fmul(t67, t66)), -fmul(t71, t66))
-    t73 = f32(0.0) if t16 else fadd(libdevice.fmaf(g, t57, -t58), fmul(g, t72))
-    t74 = f32(0.0) if t16 else t58
-    return fadd(t74, t73) if fsub(t73, t73) == f32(0.0) else t74
+    t22 = fmul(eps, m1)
+    t23 = t8 < t22
+    t24 = t22 if t23 else t8
+    t25 = fdiv(t21, t24)
+    t26 = fdiv(t8, m1)
+    t27 = -eps
+    t28 = fadd(t26, t27)
+    t29 = fsub(t28, t26)
+    t30 = fadd(fsub(t26, fsub(t28, t29)), fsub(t27, t29))
+    t31 = -eps_l
+    t32 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t26, m1, t8), t11), inverse(m1), t30), t31)
+    t33 = libdevice.fabsf(t32) < f32(math.inf)
+    t34 = fadd(t28, t32)
+    t35 = t34 if t33 else t28
+    t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t28)) if t33 else f32(0.0)) <= f32(0.0)
+    t37 = f32(1.0) if t36 else f32(0.0)
+    t38 = fmul(t25, t37)
+    t39 = -fdiv(t38, t24)
+    t40 = fmul(eps_l, m1) if t23 else t11
+    t41 = -t25
+    t42 = -t20
+    t43 = fmul(eps_l, m0) if t18 else t4
+    t44 = inverse(t19)
+    t45 = fmul(libdevice.fmaf(t42, t43, libdevice.fmaf(t42, t19, m1)), t44)
+    t46 = libdevice.fmaf(t45, s2, libdevice.fmaf(t20, s2_l, libdevice.fmaf(t20, s2, -t21)))
+    t47 = inverse(t24)
+    t48 = fmul(libdevice.fmaf(t41, t40, fadd(libdevice.fmaf(t41, t24, t21), t46)), t47)
+    t49 = fadd(libdevice.fmaf(t39, t24, t38), libdevice.fmaf(t48, t37, libdevice.fmaf(t25, t37, -t38)))
+    t50 = fdiv(m0, t19)
+    t51 = fmul(t50, s2)
+    t52 = fdiv(t51, t19)
+    t53 = fdiv(t1, m0)
+    t54 = fadd(t53, t27)
+    t55 = fsub(t54, t53)
+    t56 = fadd(fsub(t53, fsub(t54, t55)), fsub(t27, t55))
+    t57 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t53, m0, t1), t4), inverse(m0), t56), t31)
+    t58 = libdevice.fabsf(t57) < f32(math.inf)
+    t59 = fadd(t54, t57)
+    t60 = t59 if t58 else t54
+    t61 = t60 < f32(0.0) or t60 == f32(0.0) and (fsub(t57, fsub(t59, t54)) if t58 else f32(0.0)) <= f32(0.0)
+    t62 = f32(1.0) if t61 else f32(0.0)
+    t63 = fmul(t52, t62)
+    t64 = -fdiv(t63, t24)
+    t65 = -t52
+    t66 = -t50
+    t67 = fmul(libdevice.fmaf(t66, t43, libdevice.fmaf(t66, t19, m0)), t44)
+    t68 = libdevice.fmaf(t67, s2, libdevice.fmaf(t50, s2_l, libdevice.fmaf(t50, s2, -t51)))
+    t69 = fmul(libdevice.fmaf(t65, t43, fadd(libdevice.fmaf(t65, t19, t51), t68)), t44)
+    t70 = fadd(libdevice.fmaf(t64, t24, t63), libdevice.fmaf(t69, t62, libdevice.fmaf(t52, t62, -t63)))
+    t71 = fadd(t64, t39)
+    t72 = fsub(t71, t64)
+    t73 = libdevice.fmaf(-libdevice.fmaf(t64, t40, t70), t47, fadd(fsub(t64, fsub(t71, t72)), fsub(t39, t72)))
+    t74 = fmul(g, t71)
+    t75 = libdevice.fmaf(-libdevice.fmaf(t39, t40, t49), t47, t73)
+    t76 = f32(0.0) if t16 else libdevice.fmaf(g, t75, libdevice.fmaf(g, t71, -t74))
+    t77 = f32(0.0) if t16 else t74
+    return fadd(t77, t76) if libdevice.fabsf(t76) < f32(math.inf) else t77
 
 
 # deps = (0 if Eq(sqrt(s0), 0) | Eq(sqrt(s1), 0) else g*(-m0*s2*(1 if eps >= sqrt(s0)/m0 else
@@ -964,8 +971,8 @@ def value_f32_warp(x1, x2, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -981,8 +988,8 @@ def value_f32_warp(x1, x2, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -990,10 +997,10 @@ def value_f32_warp(x1, x2, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1010,7 +1017,6 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1037,23 +1043,22 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1082,23 +1087,22 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1108,35 +1112,21 @@ def value_f32_warp_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1163,8 +1153,8 @@ def value_f32_block(x1, x2, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1180,8 +1170,8 @@ def value_f32_block(x1, x2, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -1189,10 +1179,10 @@ def value_f32_block(x1, x2, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -1208,7 +1198,7 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1235,23 +1225,23 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -1280,23 +1270,23 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1307,34 +1297,34 @@ def value_f32_block_wide(x1, x2, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -1669,8 +1659,8 @@ def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1686,8 +1676,8 @@ def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -1695,10 +1685,10 @@ def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1710,25 +1700,25 @@ def vjp_f32_warp(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i),
         )
         i = u32(i + warp_width)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i),
         )
         i = u32(i + warp_width)
 
@@ -1743,7 +1733,6 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1770,23 +1759,22 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1815,23 +1803,22 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1841,35 +1828,21 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1884,30 +1857,16 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + warp_width * u32(4))
@@ -1917,30 +1876,16 @@ def vjp_f32_warp_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + warp_width * u32(4))
@@ -1966,8 +1911,8 @@ def vjp_f32_block(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1983,8 +1928,8 @@ def vjp_f32_block(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -1992,10 +1937,10 @@ def vjp_f32_block(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -2007,25 +1952,25 @@ def vjp_f32_block(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i),
         )
         i = u32(i + block_width)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i),
         )
         i = u32(i + block_width)
 
@@ -2039,7 +1984,7 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2066,23 +2011,23 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -2111,23 +2056,23 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2138,34 +2083,34 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -2181,29 +2126,29 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + block_width * u32(4))
@@ -2214,29 +2159,29 @@ def vjp_f32_block_wide(g, x1, x2, eps, eps_l, dx1_, dx2_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + block_width * u32(4))
@@ -2725,8 +2670,8 @@ def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, in
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -2742,8 +2687,8 @@ def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, in
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -2751,10 +2696,10 @@ def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, in
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -2768,25 +2713,25 @@ def value_and_grad_f32_warp(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, in
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i),
         )
         i = u32(i + warp_width)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i),
         )
         i = u32(i + warp_width)
 
@@ -2801,7 +2746,6 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2828,23 +2772,22 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -2873,23 +2816,22 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2899,35 +2841,21 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -2944,30 +2872,16 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + warp_width * u32(4))
@@ -2977,30 +2891,16 @@ def value_and_grad_f32_warp_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, 
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + warp_width * u32(4))
@@ -3026,8 +2926,8 @@ def value_and_grad_f32_block(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, i
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -3043,8 +2943,8 @@ def value_and_grad_f32_block(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, i
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -3052,10 +2952,10 @@ def value_and_grad_f32_block(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, i
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -3069,25 +2969,25 @@ def value_and_grad_f32_block(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows, n, i
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx1_,
             u32(at + i * inner),
-            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i),
         )
         i = u32(i + block_width)
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
         store(
             dx2_,
             u32(at + i * inner),
-            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
+            vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i),
         )
         i = u32(i + block_width)
 
@@ -3101,7 +3001,7 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -3128,23 +3028,23 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -3173,23 +3073,23 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3200,34 +3100,34 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -3245,29 +3145,29 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx1_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx1__0, dx1__1, dx1__2, dx1__3 = vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dx1_core(e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dx1_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dx1_, u32(at + i), dx1__0, dx1__1, dx1__2, dx1__3)
         i = u32(i + block_width * u32(4))
@@ -3278,29 +3178,29 @@ def value_and_grad_f32_block_wide(g, x1, x2, eps, eps_l, out_, dx1_, dx2_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dx2_core(
-            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        dx2__0, dx2__1, dx2__2, dx2__3 = vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dx2_core(e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dx2_core(
+            e0, e0_l, e1, e1_l, f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dx2_, u32(at + i), dx2__0, dx2__1, dx2__2, dx2__3)
         i = u32(i + block_width * u32(4))
@@ -3797,8 +3697,8 @@ def vjp_eps_f32_warp(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -3814,8 +3714,8 @@ def vjp_eps_f32_warp(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -3823,10 +3723,10 @@ def vjp_eps_f32_warp(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -3844,7 +3744,6 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -3871,23 +3770,22 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -3916,23 +3814,22 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3942,35 +3839,21 @@ def vjp_eps_f32_warp_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -3998,8 +3881,8 @@ def vjp_eps_f32_block(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -4015,8 +3898,8 @@ def vjp_eps_f32_block(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -4024,10 +3907,10 @@ def vjp_eps_f32_block(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x1_i = load(x1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
         x2_i = load(x2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -4044,7 +3927,7 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
     at = u32(row * n)
     g_row = load(g, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4071,23 +3954,23 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -4116,23 +3999,23 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, x2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4143,34 +4026,34 @@ def vjp_eps_f32_block_wide(g, x1, x2, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x1_i, x1_i_1, x1_i_2, x1_i_3 = load4(x1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x1_i_3)
+            y0_i = value_f32_y0_core(m0, x1_i)
+            y0_i_1 = value_f32_y0_core(m0, x1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             x2_i, x2_i_1, x2_i_2, x2_i_3 = load4(x2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, x2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, x2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, x2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, x2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, x2_i)
+            y1_i_1 = value_f32_y1_core(m1, x2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, x2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, x2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)

@@ -5,6 +5,8 @@
 return x if x > 0 else alpha * (exp(x) - 1)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -12,7 +14,6 @@ from symgen.runtime.device import (
     f32,
     fadd,
     fmul,
-    fsub,
     kernel,
     libdevice,
     load,
@@ -43,9 +44,9 @@ def grad_device32(x, alpha, alpha_low):
     t1 = near_expf(fmul(x, f32(0.5)))
     t2 = fmul(alpha, t1)
     t3 = fmul(t2, t1)
-    t4 = fmul(fadd(libdevice.fmaf(alpha, t1, -t2), fmul(alpha_low, t1)), t1)
-    t5 = fadd(libdevice.fmaf(t2, t1, -t3), t4)
-    return f32(1.0) if f32(0.0) < x else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t4 = libdevice.fmaf(alpha_low, t1, libdevice.fmaf(alpha, t1, -t2))
+    t5 = libdevice.fmaf(t4, t1, libdevice.fmaf(t2, t1, -t3))
+    return f32(1.0) if f32(0.0) < x else fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # where x > 0: 0
@@ -55,9 +56,9 @@ def grad2_device32(x, alpha, alpha_low):
     t1 = near_expf(fmul(x, f32(0.5)))
     t2 = fmul(alpha, t1)
     t3 = fmul(t2, t1)
-    t4 = fmul(fadd(libdevice.fmaf(alpha, t1, -t2), fmul(alpha_low, t1)), t1)
-    t5 = fadd(libdevice.fmaf(t2, t1, -t3), t4)
-    return f32(0.0) if f32(0.0) < x else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t4 = libdevice.fmaf(alpha_low, t1, libdevice.fmaf(alpha, t1, -t2))
+    t5 = libdevice.fmaf(t4, t1, libdevice.fmaf(t2, t1, -t3))
+    return f32(0.0) if f32(0.0) < x else fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # where x > 0: 0
@@ -74,10 +75,10 @@ def value_and_grad_device32(x, alpha, alpha_low):
     t2 = near_expf(fmul(x, f32(0.5)))
     t3 = fmul(alpha, t2)
     t4 = fmul(t3, t2)
-    t5 = fmul(fadd(libdevice.fmaf(alpha, t2, -t3), fmul(alpha_low, t2)), t2)
-    t6 = fadd(libdevice.fmaf(t3, t2, -t4), t5)
+    t5 = libdevice.fmaf(alpha_low, t2, libdevice.fmaf(alpha, t2, -t3))
+    t6 = libdevice.fmaf(t5, t2, libdevice.fmaf(t3, t2, -t4))
     t7 = x if t1 else fmul(alpha, libdevice.expm1f(x))
-    t8 = f32(1.0) if t1 else fadd(t4, t6) if fsub(t6, t6) == f32(0.0) else t4
+    t8 = f32(1.0) if t1 else fadd(t4, t6) if libdevice.fabsf(t6) < f32(math.inf) else t4
     return t7, t8
 
 

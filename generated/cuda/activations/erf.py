@@ -5,6 +5,8 @@
 return error_function(x)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -12,7 +14,6 @@ from symgen.runtime.device import (
     f32,
     fadd,
     fmul,
-    fsub,
     kernel,
     libdevice,
     load,
@@ -41,10 +42,10 @@ def grad_device32(x):
     t1 = -fmul(x, x)
     t2 = near_expf(t1)
     t3 = fmul(f32(1.128379225730896), t2)
-    t4 = fmul(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2))
-    t5 = fadd(libdevice.fmaf(f32(1.128379225730896), t2, -t3), t4)
-    t6 = fadd(t5, fmul(f32(-5.8635382771399236e-08), t2))
-    return fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
+    t4 = libdevice.fmaf(f32(1.128379225730896), t2, -t3)
+    t5 = libdevice.fmaf(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2), t4)
+    t6 = libdevice.fmaf(f32(-5.8635382771399236e-08), t2, t5)
+    return fadd(t3, t6) if libdevice.fabsf(t6) < f32(math.inf) else t3
 
 
 # -4*x*exp(-x**2)/sqrt(pi) (annihilating)
@@ -54,14 +55,14 @@ def grad2_device32(x):
     t2 = near_expf(fmul(t1, f32(0.5)))
     t3 = t2 == f32(0.0)
     t4 = -fmul(f32(2.256758451461792), x)
-    t5 = fmul(t4, t2)
-    t6 = fmul(t5, t2)
-    t7 = fmul(-libdevice.fmaf(x, x, t1), fmul(t2, f32(0.5)))
-    t8 = -fadd(libdevice.fmaf(f32(2.256758451461792), x, t4), fmul(f32(-1.1727076554279847e-07), x))
-    t9 = fmul(fadd(fadd(libdevice.fmaf(t4, t2, -t5), fmul(t4, t7)), fmul(t8, t2)), t2)
-    t10 = f32(0.0) if t3 else fadd(fadd(libdevice.fmaf(t5, t2, -t6), fmul(t5, t7)), t9)
-    t11 = f32(0.0) if t3 else t6
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    t5 = fmul(-libdevice.fmaf(x, x, t1), fmul(t2, f32(0.5)))
+    t6 = fmul(t4, t2)
+    t7 = -libdevice.fmaf(f32(-1.1727076554279847e-07), x, libdevice.fmaf(f32(2.256758451461792), x, t4))
+    t8 = fmul(t6, t2)
+    t9 = libdevice.fmaf(t7, t2, libdevice.fmaf(t4, t5, libdevice.fmaf(t4, t2, -t6)))
+    t10 = f32(0.0) if t3 else libdevice.fmaf(t9, t2, libdevice.fmaf(t6, t5, libdevice.fmaf(t6, t2, -t8)))
+    t11 = f32(0.0) if t3 else t8
+    return fadd(t11, t10) if libdevice.fabsf(t10) < f32(math.inf) else t11
 
 
 # Together, so that what they share is computed once.
@@ -70,10 +71,10 @@ def value_and_grad_device32(x):
     t1 = -fmul(x, x)
     t2 = near_expf(t1)
     t3 = fmul(f32(1.128379225730896), t2)
-    t4 = fmul(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2))
-    t5 = fadd(libdevice.fmaf(f32(1.128379225730896), t2, -t3), t4)
-    t6 = fadd(t5, fmul(f32(-5.8635382771399236e-08), t2))
-    t7 = fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
+    t4 = libdevice.fmaf(f32(1.128379225730896), t2, -t3)
+    t5 = libdevice.fmaf(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2), t4)
+    t6 = libdevice.fmaf(f32(-5.8635382771399236e-08), t2, t5)
+    t7 = fadd(t3, t6) if libdevice.fabsf(t6) < f32(math.inf) else t3
     return libdevice.erff(x), t7
 
 

@@ -5,6 +5,8 @@
 return 1 - erf(x)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -38,12 +40,12 @@ def value_device32(x):
     t4 = near_expf(t3)
     t5 = fmul(t2, t4)
     t6 = -t5
-    t7 = fadd(libdevice.fmaf(t2, t4, t6), fmul(t2, fmul(libdevice.fmaf(x, x, t3), -t4)))
+    t7 = libdevice.fmaf(t2, fmul(libdevice.fmaf(x, x, t3), -t4), libdevice.fmaf(t2, t4, t6))
     t8 = fadd(f32(2.0), t6)
     t9 = fsub(t8, f32(2.0))
     t10 = t7 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t8, t9)), fsub(t6, t9)), -t7)
     t11 = t5 if t1 else t8
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    return fadd(t11, t10) if libdevice.fabsf(t10) < f32(math.inf) else t11
 
 
 # -2*exp(-x**2)/sqrt(pi) (compensated)
@@ -52,10 +54,10 @@ def grad_device32(x):
     t1 = -fmul(x, x)
     t2 = near_expf(t1)
     t3 = -fmul(f32(1.128379225730896), t2)
-    t4 = fmul(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2))
-    t5 = fadd(libdevice.fmaf(f32(1.128379225730896), t2, t3), t4)
-    t6 = -fadd(t5, fmul(f32(-5.8635382771399236e-08), t2))
-    return fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
+    t4 = libdevice.fmaf(f32(1.128379225730896), t2, t3)
+    t5 = libdevice.fmaf(f32(1.128379225730896), fmul(-libdevice.fmaf(x, x, t1), t2), t4)
+    t6 = libdevice.fmaf(f32(-5.8635382771399236e-08), t2, t5)
+    return fadd(t3, -t6) if libdevice.fabsf(t6) < f32(math.inf) else t3
 
 
 # 4*x*exp(-x**2)/sqrt(pi) (annihilating)
@@ -65,14 +67,14 @@ def grad2_device32(x):
     t2 = near_expf(fmul(t1, f32(0.5)))
     t3 = t2 == f32(0.0)
     t4 = fmul(f32(2.256758451461792), x)
-    t5 = fmul(t4, t2)
-    t6 = fmul(t5, t2)
-    t7 = fmul(-libdevice.fmaf(x, x, t1), fmul(t2, f32(0.5)))
-    t8 = fadd(libdevice.fmaf(f32(2.256758451461792), x, -t4), fmul(f32(-1.1727076554279847e-07), x))
-    t9 = fmul(fadd(fadd(libdevice.fmaf(t4, t2, -t5), fmul(t4, t7)), fmul(t8, t2)), t2)
-    t10 = f32(0.0) if t3 else fadd(fadd(libdevice.fmaf(t5, t2, -t6), fmul(t5, t7)), t9)
-    t11 = f32(0.0) if t3 else t6
-    return x if x == f32(0.0) else fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    t5 = fmul(-libdevice.fmaf(x, x, t1), fmul(t2, f32(0.5)))
+    t6 = fmul(t4, t2)
+    t7 = libdevice.fmaf(f32(-1.1727076554279847e-07), x, libdevice.fmaf(f32(2.256758451461792), x, -t4))
+    t8 = fmul(t6, t2)
+    t9 = libdevice.fmaf(t7, t2, libdevice.fmaf(t4, t5, libdevice.fmaf(t4, t2, -t6)))
+    t10 = f32(0.0) if t3 else libdevice.fmaf(t9, t2, libdevice.fmaf(t6, t5, libdevice.fmaf(t6, t2, -t8)))
+    t11 = f32(0.0) if t3 else t8
+    return x if x == f32(0.0) else fadd(t11, t10) if libdevice.fabsf(t10) < f32(math.inf) else t11
 
 
 # Together, so that what they share is computed once.
@@ -81,21 +83,22 @@ def value_and_grad_device32(x):
     t1 = f32(0.0) <= x
     t2 = erfcx_single(libdevice.fabsf(x))
     t3 = -fmul(x, x)
-    t4 = near_expf(t3)
-    t5 = fmul(t2, t4)
-    t6 = -t5
-    t7 = libdevice.fmaf(x, x, t3)
-    t8 = fadd(libdevice.fmaf(t2, t4, t6), fmul(t2, fmul(t7, -t4)))
-    t9 = fadd(f32(2.0), t6)
+    t4 = libdevice.fmaf(x, x, t3)
+    t5 = near_expf(t3)
+    t6 = fmul(t2, t5)
+    t7 = -t6
+    t8 = libdevice.fmaf(t2, fmul(t4, -t5), libdevice.fmaf(t2, t5, t7))
+    t9 = fadd(f32(2.0), t7)
     t10 = fsub(t9, f32(2.0))
-    t11 = t8 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t9, t10)), fsub(t6, t10)), -t8)
-    t12 = t5 if t1 else t9
-    t13 = -fmul(f32(1.128379225730896), t4)
-    t14 = fadd(libdevice.fmaf(f32(1.128379225730896), t4, t13), fmul(f32(1.128379225730896), fmul(-t7, t4)))
-    t15 = -fadd(t14, fmul(f32(-5.8635382771399236e-08), t4))
-    t16 = fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
-    t17 = fadd(t13, t15) if fsub(t15, t15) == f32(0.0) else t13
-    return t16, t17
+    t11 = t8 if t1 else fadd(fadd(fsub(f32(2.0), fsub(t9, t10)), fsub(t7, t10)), -t8)
+    t12 = t6 if t1 else t9
+    t13 = -fmul(f32(1.128379225730896), t5)
+    t14 = libdevice.fmaf(f32(1.128379225730896), t5, t13)
+    t15 = libdevice.fmaf(f32(1.128379225730896), fmul(-t4, t5), t14)
+    t16 = libdevice.fmaf(f32(-5.8635382771399236e-08), t5, t15)
+    t17 = fadd(t12, t11) if libdevice.fabsf(t11) < f32(math.inf) else t12
+    t18 = fadd(t13, -t16) if libdevice.fabsf(t16) < f32(math.inf) else t13
+    return t17, t18
 
 
 @core

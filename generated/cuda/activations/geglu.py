@@ -6,6 +6,8 @@ a, b = x
 return a * b * (1 + erf(b / sqrt(2))) / 2
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -30,40 +32,42 @@ from symgen.runtime.device import (
     u64,
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp_lane, warp_row, warp_width)
-from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low)
+from ..elementary import (erfcx, erfcx_low, exp, exp_low)
 
 
 # out[C] = erfc(-sqrt(2)*x[1, C]/2)*x[0, C]*x[1, C]/2
 @core
 def value_f32_out_core(x_0_C, x_1_C):
-    t1 = fmul(x_0_C, f32(0.5))
-    t2 = fmul(t1, x_1_C)
-    t3 = fmul(f32(0.7071067690849304), x_1_C)
-    t4 = -t3
-    t5 = f32(0.0) <= t4
-    t6 = erfcx_single(libdevice.fabsf(t3))
-    t7 = fmul(t3, t3)
-    t8 = -t7
-    t9 = near_expf(-fmul(t7, f32(0.5)) if t5 else t8)
-    t10 = -fmul(t6, t9)
-    t11 = fadd(f32(2.0), t10)
-    t12 = t6 if t5 else t11
-    t13 = fmul(t2, t12)
-    t14 = t9 if t5 else f32(1.0)
-    t15 = fmul(t13, t14)
-    t16 = fmul(t15, t14)
-    t17 = libdevice.fmaf(t3, t3, t8)
-    t18 = fmul(t17, -fmul(t9, f32(0.5))) if t5 else f32(0.0)
-    t19 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t4), fmul(f32(1.2101617485882343e-08), x_1_C))
-    t20 = fadd(libdevice.fmaf(t6, t9, t10), fmul(t6, fmul(t17, -t9)))
-    t21 = fsub(t11, f32(2.0))
-    t22 = t20 if t5 else fadd(fadd(fsub(f32(2.0), fsub(t11, t21)), fsub(t10, t21)), -t20)
-    t23 = fadd(t22, fmul(t19, fmul(f32(-1.1283791670955126), expf(t8))))
-    t24 = fadd(libdevice.fmaf(t2, t12, -t13), fmul(t2, fmul(t19, f32(-1.1283791670955126)) if t5 else t23))
-    t25 = fmul(fadd(t24, fmul(libdevice.fmaf(t1, x_1_C, -t2), t12)), t14)
-    t26 = fmul(fadd(fadd(libdevice.fmaf(t13, t14, -t15), fmul(t13, t18)), t25), t14)
-    t27 = fadd(fadd(libdevice.fmaf(t15, t14, -t16), fmul(t15, t18)), t26)
-    return fadd(t16, t27) if fsub(t27, t27) == f32(0.0) else t16
+    t1 = fmul(f32(0.7071067690849304), x_1_C)
+    t2 = -t1
+    t3 = f32(0.0) <= t2
+    t4 = fmul(t1, t1)
+    t5 = -t4
+    t6 = libdevice.fmaf(t1, t1, t5)
+    t7 = near_expf(-fmul(t4, f32(0.5)) if t3 else t5)
+    t8 = fmul(t6, -fmul(t7, f32(0.5))) if t3 else f32(0.0)
+    t9 = t7 if t3 else f32(1.0)
+    t10 = fmul(x_0_C, t9)
+    t11 = fmul(x_1_C, t9)
+    t12 = fmul(t10, f32(0.5))
+    t13 = fmul(t12, t11)
+    t14 = libdevice.fmaf(x_1_C, t8, libdevice.fmaf(x_1_C, t9, -t11))
+    t15 = fmul(libdevice.fmaf(x_0_C, t8, libdevice.fmaf(x_0_C, t9, -t10)), f32(0.5))
+    t16 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t17 = -fmul(t16, t7)
+    t18 = fadd(f32(2.0), t17)
+    t19 = t16 if t3 else t18
+    t20 = libdevice.fmaf(f32(0.7071067690849304), x_1_C, t2)
+    t21 = -libdevice.fmaf(f32(1.2101617485882343e-08), x_1_C, t20)
+    t22 = libdevice.fmaf(t16, fmul(t6, -t7), libdevice.fmaf(t16, t7, t17))
+    t23 = fsub(t18, f32(2.0))
+    t24 = t22 if t3 else fadd(fadd(fsub(f32(2.0), fsub(t18, t23)), fsub(t17, t23)), -t22)
+    t25 = libdevice.fmaf(t21, fmul(f32(-1.1283791670955126), expf(t5)), t24)
+    t26 = fmul(t13, t19)
+    t27 = fmul(t21, f32(-1.1283791670955126)) if t3 else t25
+    t28 = libdevice.fmaf(t15, t11, libdevice.fmaf(t12, t14, libdevice.fmaf(t12, t11, -t13)))
+    t29 = libdevice.fmaf(t28, t19, libdevice.fmaf(t13, t27, libdevice.fmaf(t13, t19, -t26)))
+    return fadd(t26, t29) if libdevice.fabsf(t29) < f32(math.inf) else t26
 
 
 # out[C] = erfc(-sqrt(2)*x[1, C]/2)*x[0, C]*x[1, C]/2
@@ -98,68 +102,69 @@ def value_f64_out_core(x_0_C, x_1_C):
 @core
 def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t1 = i_2 == f32(0.0)
-    t2 = fmul(g_C, f32(0.5))
-    t3 = fmul(t2, x_1_C)
-    t4 = fmul(f32(0.7071067690849304), x_1_C)
-    t5 = -t4
-    t6 = f32(0.0) <= t5
-    t7 = erfcx_single(libdevice.fabsf(t4))
-    t8 = fmul(t4, t4)
-    t9 = -t8
-    t10 = -fmul(t8, f32(0.5)) if t6 else t9
-    t11 = expf(t10)
-    t12 = -fmul(t7, t11)
-    t13 = fadd(f32(2.0), t12)
-    t14 = t7 if t6 else t13
-    t15 = fmul(t3, t14)
-    t16 = t11 if t6 else f32(1.0)
-    t17 = fmul(t15, t16)
-    t18 = fmul(t17, t16)
+    t2 = fmul(f32(0.7071067690849304), x_1_C)
+    t3 = -t2
+    t4 = f32(0.0) <= t3
+    t5 = fmul(t2, t2)
+    t6 = -t5
+    t7 = -fmul(t5, f32(0.5)) if t4 else t6
+    t8 = expf(t7)
+    t9 = t8 if t4 else f32(1.0)
+    t10 = fmul(g_C, t9)
+    t11 = fmul(t10, f32(0.5))
+    t12 = fmul(x_1_C, t9)
+    t13 = fmul(t11, t12)
+    t14 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t15 = -fmul(t14, t8)
+    t16 = fadd(f32(2.0), t15)
+    t17 = t14 if t4 else t16
+    t18 = fmul(t13, t17)
     t19 = t18 if t1 else f32(0.0)
     t20 = i_2 == f32(1.0)
-    t21 = fmul(t2, x_0_C)
-    t22 = fmul(t21, t14)
-    t23 = fmul(t22, t16)
-    t24 = fmul(t23, t16)
-    t25 = fmul(f32(0.3989422917366028), g_C)
-    t26 = fmul(t25, x_0_C)
-    t27 = fmul(t26, x_1_C)
-    t28 = fmul(x_1_C, f32(0.5))
-    t29 = -fmul(t28, x_1_C)
-    t30 = fmul(t29, f32(0.5))
-    t31 = expf(t30)
-    t32 = fmul(t27, t31)
-    t33 = fmul(t32, t31)
-    t34 = fadd(t24, t33)
-    t35 = t34 if t20 else f32(0.0)
-    t36 = fadd(t19, t35)
-    t37 = fsub(t36, t19)
-    t38 = expf_low(t10)
-    t39 = libdevice.fmaf(t4, t4, t9)
-    t40 = fadd(t38, fmul(t39, -fmul(t11, f32(0.5)))) if t6 else f32(0.0)
-    t41 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x_1_C, t5), fmul(f32(1.2101617485882343e-08), x_1_C))
-    t42 = fadd(libdevice.fmaf(t7, t11, t12), fmul(t7, fadd(t38, fmul(t39, -t11))))
-    t43 = fsub(t13, f32(2.0))
-    t44 = t42 if t6 else fadd(fadd(fsub(f32(2.0), fsub(t13, t43)), fsub(t12, t43)), -t42)
-    t45 = fadd(t44, fmul(t41, fmul(f32(-1.1283791670955126), t11)))
-    t46 = fmul(t41, f32(-1.1283791670955126)) if t6 else t45
-    t47 = fadd(fadd(libdevice.fmaf(t3, t14, -t15), fmul(t3, t46)), fmul(libdevice.fmaf(t2, x_1_C, -t3), t14))
-    t48 = fmul(fadd(fadd(libdevice.fmaf(t15, t16, -t17), fmul(t15, t40)), fmul(t47, t16)), t16)
-    t49 = fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t40)), t48) if t1 else f32(0.0)
-    t50 = fsub(t34, t24)
-    t51 = fadd(libdevice.fmaf(t21, t14, -t22), fmul(t21, t46))
-    t52 = fmul(fadd(t51, fmul(libdevice.fmaf(t2, x_0_C, -t21), t14)), t16)
-    t53 = fmul(fadd(fadd(libdevice.fmaf(t22, t16, -t23), fmul(t22, t40)), t52), t16)
-    t54 = fadd(fadd(libdevice.fmaf(t23, t16, -t24), fmul(t23, t40)), t53)
-    t55 = fadd(expf_low(t30), fmul(-libdevice.fmaf(t28, x_1_C, t29), fmul(t31, f32(0.5))))
-    t56 = fadd(libdevice.fmaf(f32(0.3989422917366028), g_C, -t25), fmul(f32(-1.1335170135851058e-08), g_C))
-    t57 = fmul(fadd(libdevice.fmaf(t25, x_0_C, -t26), fmul(t56, x_0_C)), x_1_C)
-    t58 = fmul(fadd(libdevice.fmaf(t26, x_1_C, -t27), t57), t31)
-    t59 = fmul(fadd(fadd(libdevice.fmaf(t27, t31, -t32), fmul(t27, t55)), t58), t31)
-    t60 = fadd(fadd(libdevice.fmaf(t32, t31, -t33), fmul(t32, t55)), t59)
-    t61 = fadd(fadd(fadd(fsub(t24, fsub(t34, t50)), fsub(t33, t50)), t54), t60) if t20 else f32(0.0)
-    t62 = fadd(fadd(fadd(fsub(t19, fsub(t36, t37)), fsub(t35, t37)), t49), t61)
-    return fadd(t36, t62) if fsub(t62, t62) == f32(0.0) else t36
+    t21 = fmul(x_0_C, t9)
+    t22 = fmul(t11, t21)
+    t23 = fmul(t22, t17)
+    t24 = fmul(x_1_C, f32(0.5))
+    t25 = -fmul(t24, x_1_C)
+    t26 = fmul(t25, f32(0.5))
+    t27 = expf(t26)
+    t28 = fmul(g_C, t27)
+    t29 = fmul(f32(0.3989422917366028), t28)
+    t30 = fmul(x_0_C, t27)
+    t31 = fmul(t29, t30)
+    t32 = fmul(t31, x_1_C)
+    t33 = fadd(t23, t32)
+    t34 = t33 if t20 else f32(0.0)
+    t35 = fadd(t19, t34)
+    t36 = fsub(t35, t19)
+    t37 = libdevice.fmaf(t2, t2, t6)
+    t38 = expf_low(t7)
+    t39 = libdevice.fmaf(t37, -fmul(t8, f32(0.5)), t38) if t4 else f32(0.0)
+    t40 = fmul(libdevice.fmaf(g_C, t39, libdevice.fmaf(g_C, t9, -t10)), f32(0.5))
+    t41 = libdevice.fmaf(x_1_C, t39, libdevice.fmaf(x_1_C, t9, -t12))
+    t42 = libdevice.fmaf(f32(0.7071067690849304), x_1_C, t3)
+    t43 = -libdevice.fmaf(f32(1.2101617485882343e-08), x_1_C, t42)
+    t44 = libdevice.fmaf(t14, libdevice.fmaf(t37, -t8, t38), libdevice.fmaf(t14, t8, t15))
+    t45 = fsub(t16, f32(2.0))
+    t46 = t44 if t4 else fadd(fadd(fsub(f32(2.0), fsub(t16, t45)), fsub(t15, t45)), -t44)
+    t47 = libdevice.fmaf(t43, fmul(f32(-1.1283791670955126), t8), t46)
+    t48 = fmul(t43, f32(-1.1283791670955126)) if t4 else t47
+    t49 = libdevice.fmaf(t40, t12, libdevice.fmaf(t11, t41, libdevice.fmaf(t11, t12, -t13)))
+    t50 = libdevice.fmaf(t49, t17, libdevice.fmaf(t13, t48, libdevice.fmaf(t13, t17, -t18)))
+    t51 = fsub(t33, t23)
+    t52 = libdevice.fmaf(x_0_C, t39, libdevice.fmaf(x_0_C, t9, -t21))
+    t53 = libdevice.fmaf(t40, t21, libdevice.fmaf(t11, t52, libdevice.fmaf(t11, t21, -t22)))
+    t54 = libdevice.fmaf(t53, t17, libdevice.fmaf(t22, t48, libdevice.fmaf(t22, t17, -t23)))
+    t55 = libdevice.fmaf(-libdevice.fmaf(t24, x_1_C, t25), fmul(t27, f32(0.5)), expf_low(t26))
+    t56 = libdevice.fmaf(g_C, t55, libdevice.fmaf(g_C, t27, -t28))
+    t57 = libdevice.fmaf(f32(0.3989422917366028), t56, libdevice.fmaf(f32(0.3989422917366028), t28, -t29))
+    t58 = libdevice.fmaf(x_0_C, t55, libdevice.fmaf(x_0_C, t27, -t30))
+    t59 = libdevice.fmaf(t29, t58, libdevice.fmaf(t29, t30, -t31))
+    t60 = libdevice.fmaf(libdevice.fmaf(f32(-1.1335170135851058e-08), t28, t57), t30, t59)
+    t61 = libdevice.fmaf(t60, x_1_C, libdevice.fmaf(t31, x_1_C, -t32))
+    t62 = fadd(fadd(fadd(fsub(t23, fsub(t33, t51)), fsub(t32, t51)), t54), t61) if t20 else f32(0.0)
+    t63 = fadd(fadd(fadd(fsub(t19, fsub(t35, t36)), fsub(t34, t36)), t50 if t1 else f32(0.0)), t62)
+    return fadd(t35, t63) if libdevice.fabsf(t63) < f32(math.inf) else t35
 
 
 # e0[C] = erfc(-sqrt(2)*x[1, C]/2)

@@ -6,6 +6,8 @@ a, b = x
 return a / (1 + exp(-b))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -42,16 +44,18 @@ def value_f32_out_core(x_0_C, x_1_C):
     t2 = fmul(t1, t1)
     t3 = fadd(f32(1.0), t2)
     t4 = inverse(t3)
-    t5 = fmul(x_0_C, t4)
-    t6 = f32(1.0) if f32(0.0) <= x_1_C else t1
-    t7 = fmul(t5, t6)
-    t8 = fmul(t7, t6)
-    t9 = fsub(t3, f32(1.0))
-    t10 = fmul(t4, fadd(fadd(fsub(f32(1.0), fsub(t3, t9)), fsub(t2, t9)), libdevice.fmaf(t1, t1, -t2)))
-    t11 = fmul(x_0_C, fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), t10), t4))
-    t12 = fmul(fadd(libdevice.fmaf(t5, t6, -t7), fmul(fadd(libdevice.fmaf(x_0_C, t4, -t5), t11), t6)), t6)
-    t13 = fadd(libdevice.fmaf(t7, t6, -t8), t12)
-    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
+    t5 = -t4
+    t6 = fsub(t3, f32(1.0))
+    t7 = fadd(fadd(fsub(f32(1.0), fsub(t3, t6)), fsub(t2, t6)), libdevice.fmaf(t1, t1, -t2))
+    t8 = fmul(x_0_C, t4)
+    t9 = fmul(libdevice.fmaf(t5, t7, libdevice.fmaf(t5, t3, f32(1.0))), t4)
+    t10 = f32(1.0) if f32(0.0) <= x_1_C else t1
+    t11 = fmul(t8, t10)
+    t12 = libdevice.fmaf(x_0_C, t9, libdevice.fmaf(x_0_C, t4, -t8))
+    t13 = fmul(t11, t10)
+    t14 = libdevice.fmaf(t12, t10, libdevice.fmaf(t8, t10, -t11))
+    t15 = libdevice.fmaf(t14, t10, libdevice.fmaf(t11, t10, -t13))
+    return fadd(t13, t15) if libdevice.fabsf(t15) < f32(math.inf) else t13
 
 
 # out[C] = sigmoid(x[1, C])*x[0, C]
@@ -89,37 +93,38 @@ def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t11 = fmul(t10, t9)
     t12 = t11 if t1 else f32(0.0)
     t13 = i_2 == f32(1.0)
-    t14 = fmul(g_C, x_0_C)
-    t15 = fmul(t14, t6)
-    t16 = fmul(t15, t6)
-    t17 = f32(0.0) <= -x_1_C
-    t18 = f32(1.0) if t17 else t3
-    t19 = fmul(t16, t18)
-    t20 = fmul(t19, t18)
+    t14 = f32(0.0) <= -x_1_C
+    t15 = f32(1.0) if t14 else t3
+    t16 = fmul(g_C, t15)
+    t17 = fmul(x_0_C, t15)
+    t18 = fmul(t16, t17)
+    t19 = fmul(t18, t6)
+    t20 = fmul(t19, t6)
     t21 = fmul(t20, t9)
     t22 = fmul(t21, t9)
     t23 = t22 if t13 else f32(0.0)
     t24 = fadd(t12, t23)
     t25 = fsub(t24, t12)
-    t26 = expf_low(t2)
-    t27 = f32(0.0) if t8 else t26
-    t28 = fsub(t5, f32(1.0))
-    t29 = fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t26)), fmul(t26, t3))
-    t30 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t28)), fsub(t4, t28)), t29))
-    t31 = fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t30), t6)
-    t32 = fmul(fadd(libdevice.fmaf(g_C, t6, -t7), fmul(g_C, t31)), t9)
-    t33 = fmul(fadd(fadd(libdevice.fmaf(t7, t9, -t10), fmul(t7, t27)), t32), t9)
-    t34 = fadd(fadd(libdevice.fmaf(t10, t9, -t11), fmul(t10, t27)), t33) if t1 else f32(0.0)
-    t35 = f32(0.0) if t17 else t26
-    t36 = fadd(libdevice.fmaf(t14, t6, -t15), fmul(t14, t31))
-    t37 = fmul(fadd(t36, fmul(libdevice.fmaf(g_C, x_0_C, -t14), t6)), t6)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t15, t6, -t16), fmul(t15, t31)), t37), t18)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t16, t18, -t19), fmul(t16, t35)), t38), t18)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t19, t18, -t20), fmul(t19, t35)), t39), t9)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(t20, t9, -t21), fmul(t20, t27)), t40), t9)
-    t42 = fadd(fadd(libdevice.fmaf(t21, t9, -t22), fmul(t21, t27)), t41) if t13 else f32(0.0)
-    t43 = fadd(fadd(fadd(fsub(t12, fsub(t24, t25)), fsub(t23, t25)), t34), t42)
-    return fadd(t24, t43) if fsub(t43, t43) == f32(0.0) else t24
+    t26 = -t6
+    t27 = fsub(t5, f32(1.0))
+    t28 = expf_low(t2)
+    t29 = libdevice.fmaf(t28, t3, libdevice.fmaf(t3, t28, libdevice.fmaf(t3, t3, -t4)))
+    t30 = fadd(fadd(fsub(f32(1.0), fsub(t5, t27)), fsub(t4, t27)), t29)
+    t31 = fmul(libdevice.fmaf(t26, t30, libdevice.fmaf(t26, t5, f32(1.0))), t6)
+    t32 = f32(0.0) if t8 else t28
+    t33 = libdevice.fmaf(g_C, t31, libdevice.fmaf(g_C, t6, -t7))
+    t34 = libdevice.fmaf(t33, t9, libdevice.fmaf(t7, t32, libdevice.fmaf(t7, t9, -t10)))
+    t35 = libdevice.fmaf(t34, t9, libdevice.fmaf(t10, t32, libdevice.fmaf(t10, t9, -t11))) if t1 else f32(0.0)
+    t36 = f32(0.0) if t14 else t28
+    t37 = libdevice.fmaf(x_0_C, t36, libdevice.fmaf(x_0_C, t15, -t17))
+    t38 = libdevice.fmaf(g_C, t36, libdevice.fmaf(g_C, t15, -t16))
+    t39 = libdevice.fmaf(t38, t17, libdevice.fmaf(t16, t37, libdevice.fmaf(t16, t17, -t18)))
+    t40 = libdevice.fmaf(t39, t6, libdevice.fmaf(t18, t31, libdevice.fmaf(t18, t6, -t19)))
+    t41 = libdevice.fmaf(t40, t6, libdevice.fmaf(t19, t31, libdevice.fmaf(t19, t6, -t20)))
+    t42 = libdevice.fmaf(t41, t9, libdevice.fmaf(t20, t32, libdevice.fmaf(t20, t9, -t21)))
+    t43 = libdevice.fmaf(t42, t9, libdevice.fmaf(t21, t32, libdevice.fmaf(t21, t9, -t22)))
+    t44 = fadd(fadd(fadd(fsub(t12, fsub(t24, t25)), fsub(t23, t25)), t35), t43 if t13 else f32(0.0))
+    return fadd(t24, t44) if libdevice.fabsf(t44) < f32(math.inf) else t24
 
 
 # e0[C] = sigmoid(x[1, C])

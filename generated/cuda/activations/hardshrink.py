@@ -5,6 +5,8 @@
 return x if abs(x) > lambd else 0
 """
 
+import math
+
 from symgen.runtime.device import (
     core, f32, fadd, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -19,7 +21,7 @@ def value_device32(x, lambd, lambd_low):
     t2 = fsub(lambd, t1)
     t3 = fsub(t2, lambd)
     t4 = fadd(fadd(fsub(lambd, fsub(t2, t3)), fsub(-t1, t3)), lambd_low)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = t7 < f32(0.0) or t7 == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) < f32(0.0)
@@ -34,7 +36,7 @@ def grad_device32(x, lambd, lambd_low):
     t2 = fsub(lambd, t1)
     t3 = fsub(t2, lambd)
     t4 = fadd(fadd(fsub(lambd, fsub(t2, t3)), fsub(-t1, t3)), lambd_low)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = t7 < f32(0.0) or t7 == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) < f32(0.0)
@@ -61,7 +63,7 @@ def value_and_grad_device32(x, lambd, lambd_low):
     t3 = fsub(lambd, t2)
     t4 = fsub(t3, lambd)
     t5 = fadd(fadd(fsub(lambd, fsub(t3, t4)), fsub(-t2, t4)), lambd_low)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = t7 if t6 else t3
     t9 = t8 < f32(0.0) or t8 == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) < f32(0.0)

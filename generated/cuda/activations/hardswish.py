@@ -5,6 +5,8 @@
 return x * hardsigmoid(x)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -39,13 +41,13 @@ def value_device32(x):
     t4 = f32(0.0) if t3 else t2
     t5 = f32(6.0) < t4
     t6 = f32(6.0) if t5 else t4
-    t7 = fmul(t1, t6)
-    t8 = fsub(t2, x)
-    t9 = fmul(t1, f32(0.0) if t5 else f32(0.0) if t3 else fadd(fsub(x, fsub(t2, t8)), fsub(f32(3.0), t8)))
-    t10 = fmul(fmul(libdevice.fmaf(-t1, f32(6.0), x), f32(0.1666666716337204)), t6)
-    t11 = fadd(fadd(libdevice.fmaf(t1, t6, -t7), t9), t10)
-    t12 = f32(0.0) if x < f32(-989.1187744140625) else fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
-    return x if x == f32(0.0) else t12
+    t7 = fsub(t2, x)
+    t8 = fmul(t1, t6)
+    t9 = f32(0.0) if t5 else f32(0.0) if t3 else fadd(fsub(x, fsub(t2, t7)), fsub(f32(3.0), t7))
+    t10 = fmul(libdevice.fmaf(-t1, f32(6.0), x), f32(0.1666666716337204))
+    t11 = libdevice.fmaf(t10, t6, libdevice.fmaf(t1, t9, libdevice.fmaf(t1, t6, -t8)))
+    t12 = fadd(t8, t11) if libdevice.fabsf(t11) < f32(math.inf) else t8
+    return x if x == f32(0.0) else f32(0.0) if x < f32(-989.1187744140625) else t12
 
 
 # -inf to -989.119: 0.0, which the function has reached to the last bit
@@ -56,8 +58,8 @@ def value_device32(x):
 def grad_device32(x):
     t1 = fadd(x, f32(3.0))
     t2 = f32(0.0) if t1 < f32(0.0) else t1
-    t3 = fmul(x, f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0))
-    t4 = fdiv(fadd(t3, f32(6.0) if f32(6.0) < t2 else t2), f32(6.0))
+    t3 = f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0)
+    t4 = fdiv(libdevice.fmaf(x, t3, f32(6.0) if f32(6.0) < t2 else t2), f32(6.0))
     t5 = f32(0.0) if x < f32(-989.1187744140625) else t4 if x < f32(1260.69189453125) else f32(1.0)
     return x if x != x else t5
 
@@ -80,15 +82,16 @@ def value_and_grad_device32(x):
     t5 = f32(0.0) if t4 else t3
     t6 = f32(6.0) < t5
     t7 = f32(6.0) if t6 else t5
-    t8 = fmul(t2, t7)
-    t9 = fsub(t3, x)
-    t10 = fmul(t2, f32(0.0) if t6 else f32(0.0) if t4 else fadd(fsub(x, fsub(t3, t9)), fsub(f32(3.0), t9)))
-    t11 = fmul(fmul(libdevice.fmaf(-t2, f32(6.0), x), f32(0.1666666716337204)), t7)
-    t12 = fadd(fadd(libdevice.fmaf(t2, t7, -t8), t10), t11)
-    t13 = fadd(fmul(x, f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0)), t7)
-    t14 = x if x == f32(0.0) else f32(0.0) if t1 else fadd(t8, t12) if fsub(t12, t12) == f32(0.0) else t8
-    t15 = x if x != x else f32(0.0) if t1 else fdiv(t13, f32(6.0)) if x < f32(1260.69189453125) else f32(1.0)
-    return t14, t15
+    t8 = fsub(t3, x)
+    t9 = fmul(t2, t7)
+    t10 = f32(0.0) if t6 else f32(0.0) if t4 else fadd(fsub(x, fsub(t3, t8)), fsub(f32(3.0), t8))
+    t11 = fmul(libdevice.fmaf(-t2, f32(6.0), x), f32(0.1666666716337204))
+    t12 = libdevice.fmaf(t11, t7, libdevice.fmaf(t2, t10, libdevice.fmaf(t2, t7, -t9)))
+    t13 = f32(0.0) if t1 else fadd(t9, t12) if libdevice.fabsf(t12) < f32(math.inf) else t9
+    t14 = libdevice.fmaf(x, f32(0.0) if f32(3.0) <= x else f32(0.0) if x <= f32(-3.0) else f32(1.0), t7)
+    t15 = x if x == f32(0.0) else t13
+    t16 = x if x != x else f32(0.0) if t1 else fdiv(t14, f32(6.0)) if x < f32(1260.69189453125) else f32(1.0)
+    return t15, t16
 
 
 @core

@@ -6,8 +6,10 @@ assert min_val <= max_val
 return min(max_val, max(min_val, x))
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, f32, fadd, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core, f32, fadd, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -20,7 +22,7 @@ def value_device32(x, min_val, min_val_low, max_val, max_val_low):
     t3 = max_val < t2
     t4 = max_val_low if t3 else min_val_low if t1 else f32(0.0)
     t5 = max_val if t3 else t2
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+    return fadd(t5, t4) if libdevice.fabsf(t4) < f32(math.inf) else t5
 
 
 # where max_val <= first_max(min_val, x): 0
@@ -34,7 +36,7 @@ def grad_device32(x, min_val, min_val_low, max_val, max_val_low):
     t4 = fsub(t3, max_val)
     t5 = fadd(fadd(fsub(max_val, fsub(t3, t4)), fsub(t2, t4)), max_val_low)
     t6 = fadd(t5, -(min_val_low if t1 else f32(0.0)))
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     if t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0):
@@ -44,7 +46,7 @@ def grad_device32(x, min_val, min_val_low, max_val, max_val_low):
         t12 = fadd(x, t11)
         t13 = fsub(t12, x)
         t14 = fadd(fadd(fsub(x, fsub(t12, t13)), fsub(t11, t13)), -min_val_low)
-        t15 = fsub(t14, t14) == f32(0.0)
+        t15 = libdevice.fabsf(t14) < f32(math.inf)
         t16 = fadd(t12, t14)
         t17 = t16 if t15 else t12
         t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
@@ -69,7 +71,7 @@ def grad_min_val_device32(x, min_val, min_val_low, max_val, max_val_low):
     t4 = fsub(t3, max_val)
     t5 = fadd(fadd(fsub(max_val, fsub(t3, t4)), fsub(t2, t4)), max_val_low)
     t6 = fadd(t5, -(min_val_low if t1 else f32(0.0)))
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     if t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0):
@@ -79,7 +81,7 @@ def grad_min_val_device32(x, min_val, min_val_low, max_val, max_val_low):
         t12 = fadd(x, t11)
         t13 = fsub(t12, x)
         t14 = fadd(fadd(fsub(x, fsub(t12, t13)), fsub(t11, t13)), -min_val_low)
-        t15 = fsub(t14, t14) == f32(0.0)
+        t15 = libdevice.fabsf(t14) < f32(math.inf)
         t16 = fadd(t12, t14)
         t17 = t16 if t15 else t12
         t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)) <= f32(0.0)
@@ -97,7 +99,7 @@ def grad_max_val_device32(x, min_val, min_val_low, max_val, max_val_low):
     t4 = fsub(t3, max_val)
     t5 = fadd(fadd(fsub(max_val, fsub(t3, t4)), fsub(t2, t4)), max_val_low)
     t6 = fadd(t5, -(min_val_low if t1 else f32(0.0)))
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     t10 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) <= f32(0.0)
@@ -117,7 +119,7 @@ def value_and_grad_device32(x, min_val, min_val_low, max_val, max_val_low):
     t8 = fadd(max_val, t7)
     t9 = fsub(t8, max_val)
     t10 = fadd(fadd(fadd(fsub(max_val, fsub(t8, t9)), fsub(t7, t9)), max_val_low), -t4)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t8, t10)
     t13 = t12 if t11 else t8
     if t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t8)) if t11 else f32(0.0)) <= f32(0.0):
@@ -127,12 +129,12 @@ def value_and_grad_device32(x, min_val, min_val_low, max_val, max_val_low):
         t16 = fadd(x, t15)
         t17 = fsub(t16, x)
         t18 = fadd(fadd(fsub(x, fsub(t16, t17)), fsub(t15, t17)), -min_val_low)
-        t19 = fsub(t18, t18) == f32(0.0)
+        t19 = libdevice.fabsf(t18) < f32(math.inf)
         t20 = fadd(t16, t18)
         t21 = t20 if t19 else t16
         t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
         t14 = f32(0.0) if t22 else f32(1.0)
-    t23 = fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+    t23 = fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
     t24 = x if x != x else t14
     return t23, t24
 

@@ -6,6 +6,8 @@ centred = x - mean(x, C)
 return centred / sqrt(mean(centred**2, C) + eps) * weight + bias
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -38,6 +40,7 @@ from symgen.runtime.device_rows import (
     dblock_sum,
     dkept,
     dscale_step,
+    dsum_plus,
     dsum_step,
     dwarp_scale,
     dwarp_sum,
@@ -45,6 +48,7 @@ from symgen.runtime.device_rows import (
     fblock_sum,
     fkept,
     fscale_step,
+    fsum_plus,
     fsum_step,
     fwarp_scale,
     fwarp_sum,
@@ -65,12 +69,7 @@ def value_f32_s0_core(x_C1):
 # m0 = scale over C.1 of -s0/|C| + x[C.1]
 @core
 def value_f32_m0_core(s0, s0_l, n_C, x_C1):
-    t1 = -fdiv(s0, n_C)
-    t2 = fadd(x_C1, t1)
-    t3 = fsub(t2, x_C1)
-    t4 = -fmul(fadd(libdevice.fmaf(t1, n_C, s0), s0_l), inverse(n_C))
-    t5 = fadd(fadd(fsub(x_C1, fsub(t2, t3)), fsub(t1, t3)), t4)
-    return fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2
+    return fsub(x_C1, fdiv(s0, n_C))
 
 
 # y0[C] = m0*(-s0/|C| + x[C])
@@ -78,14 +77,14 @@ def value_f32_m0_core(s0, s0_l, n_C, x_C1):
 def value_f32_y0_core(m0, s0, s0_l, n_C, x_C):
     t1 = -fdiv(s0, n_C)
     t2 = fadd(x_C, t1)
-    t3 = fmul(m0, t2)
-    t4 = fsub(t2, x_C)
-    t5 = -fmul(fadd(libdevice.fmaf(t1, n_C, s0), s0_l), inverse(n_C))
-    t6 = fadd(libdevice.fmaf(m0, t2, -t3), fmul(m0, fadd(fadd(fsub(x_C, fsub(t2, t4)), fsub(t1, t4)), t5)))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t3, t6)
-    t9 = t8 if t7 else t3
-    t10 = (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    t3 = fsub(t2, x_C)
+    t4 = fadd(fsub(x_C, fsub(t2, t3)), fsub(t1, t3))
+    t5 = fmul(libdevice.fmaf(-fadd(libdevice.fmaf(t1, n_C, s0), s0_l), inverse(n_C), t4), m0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
+    t7 = fmul(t2, m0)
+    t8 = fadd(t7, t5)
+    t9 = t8 if t6 else t7
+    t10 = (fsub(t5, fsub(t8, t7)) if t6 else f32(0.0)) if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
     return t9, t10
 
 
@@ -93,8 +92,8 @@ def value_f32_y0_core(m0, s0, s0_l, n_C, x_C):
 @core
 def value_f32_s1_core(y0_C1, y0_C1_l):
     t1 = fmul(y0_C1, y0_C1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_C1, y0_C1, -t1), fmul(y0_C1, y0_C1_l)), fmul(y0_C1_l, y0_C1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_C1_l, y0_C1, libdevice.fmaf(y0_C1, y0_C1_l, libdevice.fmaf(y0_C1, y0_C1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -103,10 +102,10 @@ def value_f32_s1_core(y0_C1, y0_C1_l):
 def value_f32_h4_core(eps, eps_l):
     t1 = libdevice.fsqrt_rn(eps)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, eps), eps_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -117,24 +116,26 @@ def value_f32_e0_core(h4, h4_l, m0, s1, s1_l, n_C):
     t2 = libdevice.fsqrt_rn(s1)
     t3 = libdevice.fsqrt_rn(n_C)
     t4 = fdiv(t2, t3)
-    t5 = libdevice.fabsf(t1) < libdevice.fabsf(t4)
-    t6 = t4 if t5 else t1
-    t7 = fmul(t6, t6)
-    t8 = libdevice.hypotf(t4, t1)
-    t9 = fmul(t8, t8)
-    t10 = t1 if t5 else t4
+    t5 = libdevice.hypotf(t4, t1)
+    t6 = -t4
+    t7 = fadd(libdevice.fmaf(-t2, t2, s1), s1_l)
+    t8 = libdevice.fmaf(t7, inverse(fadd(t2, t2)), libdevice.fmaf(t6, t3, t2))
+    t9 = libdevice.fabsf(t1) < libdevice.fabsf(t4)
+    t10 = t4 if t9 else t1
     t11 = fmul(t10, t10)
-    t12 = fsub(fadd(fadd(fsub(t7, t9), t11), libdevice.fmaf(t6, t6, -t7)), libdevice.fmaf(t8, t8, -t9))
-    t13 = fmul(fadd(libdevice.fmaf(-t2, t2, s1), s1_l), inverse(fadd(t2, t2)))
-    t14 = fmul(t4, fmul(libdevice.fmaf(-t3, t3, n_C), inverse(fadd(t3, t3))))
-    t15 = fmul(fdiv(t4, t8), fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t2), t13), t14), inverse(t3)))
-    t16 = fadd(fdiv(fadd(t12, libdevice.fmaf(t10, t10, -t11)), fadd(t8, t8)), t15)
-    t17 = fadd(t16, fmul(fdiv(t1, t8), fadd(libdevice.fmaf(h4, m0, -t1), fmul(h4_l, m0))))
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t8, t17)
-    t20 = t19 if t18 else t8
-    t21 = (fsub(t17, fsub(t19, t8)) if t18 else f32(0.0)) if fsub(t20, t20) == f32(0.0) else f32(0.0)
-    return t20, t21
+    t12 = fmul(t5, t5)
+    t13 = t1 if t9 else t4
+    t14 = fmul(t13, t13)
+    t15 = fsub(fadd(fadd(fsub(t11, t12), t14), libdevice.fmaf(t10, t10, -t11)), libdevice.fmaf(t5, t5, -t12))
+    t16 = fmul(libdevice.fmaf(t6, fmul(libdevice.fmaf(-t3, t3, n_C), inverse(fadd(t3, t3))), t8), inverse(t3))
+    t17 = libdevice.fmaf(fdiv(t4, t5), t16, fdiv(fadd(t15, libdevice.fmaf(t13, t13, -t14)), fadd(t5, t5)))
+    t18 = libdevice.fmaf(fdiv(t1, t5), fmul(h4_l, m0), t17)
+    t19 = libdevice.fabsf(t18) < f32(math.inf)
+    t20 = fadd(t5, t18)
+    t21 = t20 if t19 else t5
+    t22 = fsub(t18, fsub(t20, t5)) if t19 else f32(0.0)
+    t23 = t22 if libdevice.fabsf(t21) < f32(math.inf) else f32(0.0)
+    return t21, t23
 
 
 # out[C] = bias[C] + weight[C]*y0[C]/e0
@@ -144,10 +145,11 @@ def value_f32_out_core(e0, e0_l, bias_C, weight_C, y0_C, y0_C_l):
     t2 = fmul(t1, y0_C)
     t3 = fadd(bias_C, t2)
     t4 = fsub(t3, bias_C)
-    t5 = fmul(fmul(fsub(libdevice.fmaf(-t1, e0, weight_C), fmul(t1, e0_l)), inverse(e0)), y0_C)
-    t6 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t5)
-    t7 = fadd(fadd(fsub(bias_C, fsub(t3, t4)), fsub(t2, t4)), t6)
-    return fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3
+    t5 = -t1
+    t6 = fmul(libdevice.fmaf(t5, e0_l, libdevice.fmaf(t5, e0, weight_C)), inverse(e0))
+    t7 = libdevice.fmaf(t6, y0_C, libdevice.fmaf(t1, y0_C_l, libdevice.fmaf(t1, y0_C, -t2)))
+    t8 = fadd(fadd(fsub(bias_C, fsub(t3, t4)), fsub(t2, t4)), t7)
+    return fadd(t3, t8) if libdevice.fabsf(t8) < f32(math.inf) else t3
 
 
 # s0 = sum over C.1 of x[C.1]
@@ -238,7 +240,7 @@ def value_f64_out_core(e0, e0_l, bias_C, weight_C, y0_C, y0_C_l):
 def vjp_f32_s3_of_core(g_C1, weight_C1):
     t1 = fmul(g_C1, weight_C1)
     t2 = libdevice.fmaf(g_C1, weight_C1, -t1)
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -246,14 +248,16 @@ def vjp_f32_s3_of_core(g_C1, weight_C1):
 @core
 def vjp_f32_s3_core(e0, e0_l, s3_of, s3_of_l, n_C):
     t1 = fdiv(s3_of, e0)
-    t2 = -fdiv(t1, n_C)
-    t3 = fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s3_of), s3_of_l), fmul(t1, e0_l)), inverse(e0))
-    t4 = -fmul(fadd(libdevice.fmaf(t2, n_C, t1), t3), inverse(n_C))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+    t2 = -t1
+    t3 = -fdiv(t1, n_C)
+    t4 = libdevice.fmaf(t2, e0_l, fadd(libdevice.fmaf(t2, e0, s3_of), s3_of_l))
+    t5 = fmul(libdevice.fmaf(t4, inverse(e0), libdevice.fmaf(t3, n_C, t1)), inverse(n_C))
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
+    t7 = -t5
+    t8 = fadd(t3, t7)
+    t9 = t8 if t6 else t3
+    t10 = (fsub(t7, fsub(t8, t3)) if t6 else f32(0.0)) if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
+    return t9, t10
 
 
 # s4_of = sum over C.1 of g[C.1]*weight[C.1]*y0[C.1]
@@ -261,9 +265,9 @@ def vjp_f32_s3_core(e0, e0_l, s3_of, s3_of_l, n_C):
 def vjp_f32_s4_of_core(g_C1, weight_C1, y0_C1, y0_C1_l):
     t1 = fmul(g_C1, weight_C1)
     t2 = fmul(t1, y0_C1)
-    t3 = fadd(libdevice.fmaf(t1, y0_C1, -t2), fmul(t1, y0_C1_l))
-    t4 = fadd(t3, fmul(libdevice.fmaf(g_C1, weight_C1, -t1), y0_C1))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t3 = libdevice.fmaf(t1, y0_C1_l, libdevice.fmaf(t1, y0_C1, -t2))
+    t4 = libdevice.fmaf(libdevice.fmaf(g_C1, weight_C1, -t1), y0_C1, t3)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -274,23 +278,28 @@ def vjp_f32_s4_core(e0, e0_l, s4_of, s4_of_l, n_C):
     t2 = fmul(t1, f32(0.5))
     t3 = fdiv(t2, e0)
     t4 = fdiv(t3, e0)
-    t5 = -fdiv(t4, n_C)
-    t6 = inverse(e0)
-    t7 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s4_of), s4_of_l), fmul(t1, e0_l)), t6), f32(0.5))
-    t8 = fmul(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t7), fmul(t3, e0_l)), t6)
-    t9 = fmul(fsub(fadd(libdevice.fmaf(-t4, e0, t3), t8), fmul(t4, e0_l)), t6)
-    t10 = -fmul(fadd(libdevice.fmaf(t5, n_C, t4), t9), inverse(n_C))
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t5 = -t4
+    t6 = -t3
+    t7 = -t1
+    t8 = inverse(e0)
+    t9 = fmul(libdevice.fmaf(t7, e0_l, fadd(libdevice.fmaf(t7, e0, s4_of), s4_of_l)), t8)
+    t10 = libdevice.fmaf(t6, e0_l, libdevice.fmaf(t9, f32(0.5), libdevice.fmaf(t6, e0, t2)))
+    t11 = -fdiv(t4, n_C)
+    t12 = libdevice.fmaf(t5, e0_l, libdevice.fmaf(t10, t8, libdevice.fmaf(t5, e0, t3)))
+    t13 = fmul(libdevice.fmaf(t12, t8, libdevice.fmaf(t11, n_C, t4)), inverse(n_C))
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = -t13
+    t16 = fadd(t11, t15)
+    t17 = t16 if t14 else t11
+    t18 = fsub(t15, fsub(t16, t11)) if t14 else f32(0.0)
+    t19 = t18 if libdevice.fabsf(t17) < f32(math.inf) else f32(0.0)
+    return t17, t19
 
 
 # s5_of = sum over C.1 of y0[C.1]
 @core
 def vjp_f32_s5_of_core(y0_C1, y0_C1_l):
-    t1 = y0_C1_l if fsub(y0_C1_l, y0_C1_l) == f32(0.0) else f32(0.0)
+    t1 = y0_C1_l if libdevice.fabsf(y0_C1_l) < f32(math.inf) else f32(0.0)
     return y0_C1, t1
 
 
@@ -299,14 +308,16 @@ def vjp_f32_s5_of_core(y0_C1, y0_C1_l):
 def vjp_f32_s5_core(s4, s4_l, s5_of, s5_of_l, n_C):
     t1 = fdiv(s4, n_C)
     t2 = fmul(t1, s5_of)
-    t3 = fmul(fmul(fadd(libdevice.fmaf(-t1, n_C, s4), s4_l), inverse(n_C)), s5_of)
-    t4 = -fmul(fadd(fadd(libdevice.fmaf(t1, s5_of, -t2), fmul(t1, s5_of_l)), t3), f32(2.0))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = -fmul(t2, f32(2.0))
-    t7 = fadd(t6, t4)
-    t8 = t7 if t5 else t6
-    t9 = (fsub(t4, fsub(t7, t6)) if t5 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t3 = fmul(fadd(libdevice.fmaf(-t1, n_C, s4), s4_l), inverse(n_C))
+    t4 = libdevice.fmaf(t3, s5_of, libdevice.fmaf(t1, s5_of_l, libdevice.fmaf(t1, s5_of, -t2)))
+    t5 = fmul(t4, f32(2.0))
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
+    t7 = -fmul(t2, f32(2.0))
+    t8 = -t5
+    t9 = fadd(t7, t8)
+    t10 = t9 if t6 else t7
+    t11 = (fsub(t8, fsub(t9, t7)) if t6 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s6 = s3 + s5
@@ -315,10 +326,10 @@ def vjp_f32_s6_core(s3, s3_l, s5, s5_l):
     t1 = fadd(s3, s5)
     t2 = fsub(t1, s3)
     t3 = fadd(fadd(fadd(fsub(s3, fsub(t1, t2)), fsub(s5, t2)), s3_l), s5_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
-    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -331,15 +342,16 @@ def vjp_f32_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_C, weight_C, y0_C, y0_C_
     t4 = fdiv(g_C, e0)
     t5 = fmul(t4, weight_C)
     t6 = fadd(t3, t5)
-    t7 = fmul(m0, t6)
-    t8 = fsub(t6, t3)
-    t9 = fsub(t3, s6)
-    t10 = fadd(fadd(libdevice.fmaf(t1, s4, -t2), fmul(t1, s4_l)), fmul(fmul(y0_C_l, f32(2.0)), s4))
-    t11 = fadd(fadd(fadd(fsub(s6, fsub(t3, t9)), fsub(t2, t9)), s6_l), t10)
-    t12 = fmul(fmul(fsub(libdevice.fmaf(-t4, e0, g_C), fmul(t4, e0_l)), inverse(e0)), weight_C)
-    t13 = fadd(fadd(fsub(t3, fsub(t6, t8)), fsub(t5, t8)), t11)
-    t14 = fadd(libdevice.fmaf(m0, t6, -t7), fmul(m0, fadd(t13, fadd(libdevice.fmaf(t4, weight_C, -t5), t12))))
-    return fadd(t7, t14) if fsub(t14, t14) == f32(0.0) else t7
+    t7 = fsub(t6, t3)
+    t8 = fsub(t3, s6)
+    t9 = libdevice.fmaf(fmul(y0_C_l, f32(2.0)), s4, libdevice.fmaf(t1, s4_l, libdevice.fmaf(t1, s4, -t2)))
+    t10 = fadd(fadd(fadd(fsub(s6, fsub(t3, t8)), fsub(t2, t8)), s6_l), t9)
+    t11 = -t4
+    t12 = fmul(libdevice.fmaf(t11, e0_l, libdevice.fmaf(t11, e0, g_C)), inverse(e0))
+    t13 = libdevice.fmaf(t12, weight_C, libdevice.fmaf(t4, weight_C, -t5))
+    t14 = fmul(fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t10), t13), m0)
+    t15 = fmul(t6, m0)
+    return fadd(t15, t14) if libdevice.fabsf(t14) < f32(math.inf) else t15
 
 
 # s3_of = sum over C.1 of g[C.1]*weight[C.1]
@@ -454,10 +466,11 @@ def vjp_f64_dx_core(e0, e0_l, m0, s4, s4_l, s6, s6_l, g_C, weight_C, y0_C, y0_C_
 @core
 def vjp_weight_f32_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
     t1 = fdiv(g_C, e0)
-    t2 = fmul(t1, y0_C)
-    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, e0, g_C), fmul(t1, e0_l)), inverse(e0)), y0_C)
-    t4 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t3)
-    return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
+    t2 = -t1
+    t3 = fmul(t1, y0_C)
+    t4 = fmul(libdevice.fmaf(t2, e0_l, libdevice.fmaf(t2, e0, g_C)), inverse(e0))
+    t5 = libdevice.fmaf(t4, y0_C, libdevice.fmaf(t1, y0_C_l, libdevice.fmaf(t1, y0_C, -t3)))
+    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # dweight[C] = g[C]*y0[C]/e0
@@ -488,26 +501,29 @@ def vjp_eps_f32_s3_core(e0, e0_l, s3_of, s3_of_l):
     t1 = fdiv(s3_of, e0)
     t2 = fmul(t1, f32(0.5))
     t3 = fdiv(t2, e0)
-    t4 = fdiv(t3, e0)
-    t5 = -t4
-    t6 = inverse(e0)
-    t7 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s3_of), s3_of_l), fmul(t1, e0_l)), t6), f32(0.5))
-    t8 = fmul(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t7), fmul(t3, e0_l)), t6)
-    t9 = -fmul(fsub(fadd(libdevice.fmaf(t5, e0, t3), t8), fmul(t4, e0_l)), t6)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t4 = -fdiv(t3, e0)
+    t5 = -t3
+    t6 = -t1
+    t7 = inverse(e0)
+    t8 = fmul(libdevice.fmaf(t6, e0_l, fadd(libdevice.fmaf(t6, e0, s3_of), s3_of_l)), t7)
+    t9 = libdevice.fmaf(t5, e0_l, libdevice.fmaf(t8, f32(0.5), libdevice.fmaf(t5, e0, t2)))
+    t10 = fmul(libdevice.fmaf(t4, e0_l, libdevice.fmaf(t9, t7, libdevice.fmaf(t4, e0, t3))), t7)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = -t10
+    t13 = fadd(t4, t12)
+    t14 = t13 if t11 else t4
+    t15 = fsub(t12, fsub(t13, t4)) if t11 else f32(0.0)
+    t16 = t15 if libdevice.fabsf(t14) < f32(math.inf) else f32(0.0)
+    return t14, t16
 
 
 # deps = m0**2*s3
 @core
 def vjp_eps_f32_deps_core(m0, s3, s3_l):
     t1 = fmul(m0, m0)
-    t2 = fmul(t1, s3)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s3, -t2), fmul(t1, s3_l)), fmul(libdevice.fmaf(m0, m0, -t1), s3))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t2 = fmul(s3_l, t1)
+    t3 = fmul(s3, t1)
+    return fadd(t3, t2) if libdevice.fabsf(t2) < f32(math.inf) else t3
 
 
 # s3 = -s3_of/(2*e0**3)
@@ -550,7 +566,7 @@ def value_f32_warp(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -600,13 +616,13 @@ def value_f32_warp_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -686,7 +702,7 @@ def value_f32_block(x, weight, bias, eps, eps_l, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -736,13 +752,13 @@ def value_f32_block_wide(x, weight, bias, eps, eps_l, out_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -831,7 +847,7 @@ def value_f64_warp(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -880,9 +896,9 @@ def value_f64_warp_wide(x, weight, bias, eps, out_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -948,7 +964,7 @@ def value_f64_block(x, weight, bias, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -996,9 +1012,9 @@ def value_f64_block_wide(x, weight, bias, eps, out_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -1065,7 +1081,7 @@ def vjp_f32_warp(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -1148,13 +1164,13 @@ def vjp_f32_warp_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -1301,7 +1317,7 @@ def vjp_f32_block(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -1384,13 +1400,13 @@ def vjp_f32_block_wide(g, x, weight, bias, eps, eps_l, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -1560,7 +1576,7 @@ def vjp_f64_warp(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -1642,9 +1658,9 @@ def vjp_f64_warp_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -1765,7 +1781,7 @@ def vjp_f64_block(g, x, weight, bias, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -1846,9 +1862,9 @@ def vjp_f64_block_wide(g, x, weight, bias, eps, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -1970,7 +1986,7 @@ def vjp_weight_f32_warp(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -2019,13 +2035,13 @@ def vjp_weight_f32_warp_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n, 
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -2104,7 +2120,7 @@ def vjp_weight_f32_block(g, x, weight, bias, eps, eps_l, dweight_, rows, n, inne
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -2153,13 +2169,13 @@ def vjp_weight_f32_block_wide(g, x, weight, bias, eps, eps_l, dweight_, rows, n,
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -2247,7 +2263,7 @@ def vjp_weight_f64_warp(g, x, weight, bias, eps, dweight_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -2295,9 +2311,9 @@ def vjp_weight_f64_warp_wide(g, x, weight, bias, eps, dweight_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -2362,7 +2378,7 @@ def vjp_weight_f64_block(g, x, weight, bias, eps, dweight_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -2409,9 +2425,9 @@ def vjp_weight_f64_block_wide(g, x, weight, bias, eps, dweight_, rows, n, inner)
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -2609,7 +2625,7 @@ def vjp_eps_f32_warp(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -2665,13 +2681,13 @@ def vjp_eps_f32_warp_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner)
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = f32(0)
@@ -2760,7 +2776,7 @@ def vjp_eps_f32_block(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -2816,13 +2832,13 @@ def vjp_eps_f32_block_wide(g, x, weight, bias, eps, eps_l, deps_, rows, n, inner
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = f32(0)
@@ -2920,7 +2936,7 @@ def vjp_eps_f64_warp(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -2975,9 +2991,9 @@ def vjp_eps_f64_warp_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = 0.0
@@ -3048,7 +3064,7 @@ def vjp_eps_f64_block(g, x, weight, bias, eps, deps_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0
@@ -3102,9 +3118,9 @@ def vjp_eps_f64_block_wide(g, x, weight, bias, eps, deps_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = 0.0

@@ -5,8 +5,10 @@
 return x if x > 0 else negative_slope * x
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, dmul, f32, fadd, fmul, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core, dmul, f32, fadd, fmul, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -22,7 +24,7 @@ def value_device32(x, negative_slope, negative_slope_low):
 # where x <= 0: negative_slope
 @core
 def grad_device32(x, negative_slope, negative_slope_low):
-    t1 = fsub(negative_slope_low, negative_slope_low) == f32(0.0)
+    t1 = libdevice.fabsf(negative_slope_low) < f32(math.inf)
     t2 = f32(1.0) if f32(0.0) < x else fadd(negative_slope, negative_slope_low) if t1 else negative_slope
     return x if x != x else t2
 
@@ -44,7 +46,7 @@ def grad_negative_slope_device32(x, negative_slope, negative_slope_low):
 @core
 def value_and_grad_device32(x, negative_slope, negative_slope_low):
     t1 = f32(0.0) < x
-    t2 = fsub(negative_slope_low, negative_slope_low) == f32(0.0)
+    t2 = libdevice.fabsf(negative_slope_low) < f32(math.inf)
     t3 = f32(1.0) if t1 else fadd(negative_slope, negative_slope_low) if t2 else negative_slope
     t4 = x if t1 else fmul(negative_slope, x)
     t5 = x if x != x else t3

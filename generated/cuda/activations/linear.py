@@ -5,8 +5,10 @@
 return c * x
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, dmul, f32, fadd, fmul, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core, dmul, f32, fadd, fmul, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -20,7 +22,7 @@ def value_device32(x, c, c_low):
 # c
 @core
 def grad_device32(x, c, c_low):
-    return x if x != x else fadd(c, c_low) if fsub(c_low, c_low) == f32(0.0) else c
+    return x if x != x else fadd(c, c_low) if libdevice.fabsf(c_low) < f32(math.inf) else c
 
 
 # 0
@@ -38,7 +40,7 @@ def grad_c_device32(x, c, c_low):
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x, c, c_low):
-    t1 = x if x != x else fadd(c, c_low) if fsub(c_low, c_low) == f32(0.0) else c
+    t1 = x if x != x else fadd(c, c_low) if libdevice.fabsf(c_low) < f32(math.inf) else c
     return fmul(c, x), t1
 
 

@@ -60,10 +60,10 @@ def grad2_device32(x):
     t2 = near_expf(t1)
     t3 = libdevice.expm1f(t1)
     t4 = fdiv(t2, t3)
-    t5 = -fdiv(t4, t3)
-    t6 = inverse(t3)
-    t7 = -fmul(fadd(libdevice.fmaf(t5, t3, t4), fmul(libdevice.fmaf(-t4, t3, t2), t6)), t6)
-    t8 = fadd(t5, t7) if fsub(t7, t7) == f32(0.0) else t5
+    t5 = inverse(t3)
+    t6 = -fdiv(t4, t3)
+    t7 = fmul(libdevice.fmaf(libdevice.fmaf(-t4, t3, t2), t5, libdevice.fmaf(t6, t3, t4)), t5)
+    t8 = fadd(t6, -t7) if libdevice.fabsf(t7) < f32(math.inf) else t6
     t9 = fsub(x, f32(0.0005058693495811895))
     t10 = libdevice.fmaf(f32(2.006579220143407e+37), t9, f32(-9.153768119190048e+33))
     t11 = libdevice.fmaf(t10, t9, f32(3.670945865894963e+30))
@@ -73,8 +73,9 @@ def grad2_device32(x):
     t15 = libdevice.fmaf(libdevice.fmaf(t14, t9, f32(15449517056.0)), t9, f32(0.1131402775645256))
     t16 = fadd(f32(-3907718.5), t15)
     t17 = fsub(t15, fsub(t16, f32(-3907718.5)))
-    t18 = (fadd(t16, t17) if fsub(t17, t17) == f32(0.0) else t16) if x < f32(0.0005824142717756331) else t8
-    return (t8 if x < f32(0.00042145512998104095) else t18) if f32(0.0) <= x else f32(math.nan)
+    t18 = fadd(t16, t17) if libdevice.fabsf(t17) < f32(math.inf) else t16
+    t19 = t8 if x < f32(0.00042145512998104095) else t18 if x < f32(0.0005824142717756331) else t8
+    return t19 if f32(0.0) <= x else f32(math.nan)
 
 
 # Together, so that what they share is computed once.

@@ -5,6 +5,8 @@
 return log((1 + erf(x / sqrt(2))) / 2)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -29,7 +31,7 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
-from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low, log, log1p, log1p_low, log_low)
+from ..elementary import (erfcx, erfcx_low, exp, exp_low, log, log1p, log1p_low, log_low)
 
 
 # log_half_erfc(-sqrt(2)*x/2) (compensated)
@@ -38,23 +40,23 @@ def value_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) < t2
-    t4 = erfcx_single(libdevice.fabsf(t1))
+    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
     t5 = fmul(t4, f32(0.5))
-    t6 = libdevice.logf(t5)
-    t7 = -fmul(t1, t1)
-    t8 = fadd(t6, t7)
-    t9 = fsub(t8, t6)
-    t10 = libdevice.fmaf(t1, t1, t7)
-    t11 = near_expf(t7)
-    t12 = fmul(t5, t11)
-    t13 = -t12
-    t14 = fdiv(f32(1.0), t4 if t3 else fsub(f32(1.0), t12))
-    t15 = fmul(-fadd(libdevice.fmaf(t5, t11, t13), fmul(t5, fmul(t10, -t11))), t14)
-    t16 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
-    t17 = fmul(t16, fmul(f32(-1.1283791670955126), t14 if t3 else fdiv(t11, fsub(f32(2.0), fmul(t4, t11)))))
-    t18 = fadd(fadd(fadd(fsub(t6, fsub(t8, t9)), fsub(t7, t9)), -t10) if t3 else t15, t17)
-    t19 = t8 if t3 else libdevice.log1pf(t13)
-    return fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
+    t6 = -fmul(t1, t1)
+    t7 = near_expf(t6)
+    t8 = fmul(t5, t7)
+    t9 = fdiv(f32(1.0), t4 if t3 else fsub(f32(1.0), t8))
+    t10 = libdevice.logf(t5)
+    t11 = fadd(t10, t6)
+    t12 = fsub(t11, t10)
+    t13 = libdevice.fmaf(t1, t1, t6)
+    t14 = -t8
+    t15 = fmul(-libdevice.fmaf(t5, fmul(t13, -t7), libdevice.fmaf(t5, t7, t14)), t9)
+    t16 = -libdevice.fmaf(f32(1.2101617485882343e-08), x, libdevice.fmaf(f32(0.7071067690849304), x, t2))
+    t17 = fmul(f32(-1.1283791670955126), t9 if t3 else fdiv(t7, libdevice.fmaf(-t4, t7, f32(2.0))))
+    t18 = libdevice.fmaf(t16, t17, fadd(fadd(fsub(t10, fsub(t11, t12)), fsub(t6, t12)), -t13) if t3 else t15)
+    t19 = t11 if t3 else libdevice.log1pf(t14)
+    return fadd(t19, t18) if libdevice.fabsf(t18) < f32(math.inf) else t19
 
 
 # -inf to -5.19053e+37: -x (compensated)
@@ -64,7 +66,7 @@ def grad_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) <= t2
-    t4 = erfcx_single(libdevice.fabsf(t1))
+    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
     t5 = fmul(t1, t1)
     t6 = -t5
     t7 = near_expf(t6)
@@ -72,28 +74,30 @@ def grad_device32(x):
     t9 = fadd(f32(2.0), t8)
     t10 = t4 if t3 else t9
     t11 = fdiv(f32(0.7978845834732056), t10)
-    t12 = near_expf(-fmul(t5, f32(0.5)))
-    t13 = f32(1.0) if t3 else t12
-    t14 = fmul(t11, t13)
-    t15 = fmul(t14, t13)
-    t16 = libdevice.fmaf(t1, t1, t6)
-    t17 = f32(0.0) if t3 else fmul(t16, -fmul(t12, f32(0.5)))
-    t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
-    t19 = fmul(f32(2.0), t2)
+    t12 = -t11
+    t13 = -libdevice.fmaf(f32(1.2101617485882343e-08), x, libdevice.fmaf(f32(0.7071067690849304), x, t2))
+    t14 = fmul(f32(2.0), t2)
     if f32(4096.0) < t2:
-        t20 = -fdiv(t4, t2)
+        t15 = -fdiv(t4, t2)
     else:
-        t20 = fsub(fmul(t19, t4), f32(1.1283791670955126))
-    t21 = t20 if t3 else fmul(t19, t9)
-    t22 = fsub(t9, f32(2.0))
-    t23 = -fadd(libdevice.fmaf(t4, t7, t8), fmul(t4, fmul(t16, -t7)))
-    t24 = fmul(t18, fadd(t21, f32(0.0) if t3 else fmul(f32(-1.1283791670955126), t7)))
-    t25 = fmul(t18, t21) if t3 else fadd(fadd(fadd(fsub(f32(2.0), fsub(t9, t22)), fsub(t8, t22)), t23), t24)
-    t26 = fadd(libdevice.fmaf(-t11, t10, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
-    t27 = fmul(fmul(fsub(t26, fmul(t11, t25)), inverse(t10)), t13)
-    t28 = fmul(fadd(fadd(libdevice.fmaf(t11, t13, -t14), fmul(t11, t17)), t27), t13)
-    t29 = fadd(fadd(libdevice.fmaf(t14, t13, -t15), fmul(t14, t17)), t28)
-    return -x if x < f32(-5.19053330301979e+37) else fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15
+        t15 = libdevice.fmaf(t14, t4, f32(-1.1283791670955126))
+    t16 = t15 if t3 else fmul(t14, t9)
+    t17 = fsub(t9, f32(2.0))
+    t18 = libdevice.fmaf(t1, t1, t6)
+    t19 = -libdevice.fmaf(t4, fmul(t18, -t7), libdevice.fmaf(t4, t7, t8))
+    t20 = fadd(t16, f32(0.0) if t3 else fmul(f32(-1.1283791670955126), t7))
+    t21 = libdevice.fmaf(t13, t20, fadd(fadd(fsub(f32(2.0), fsub(t9, t17)), fsub(t8, t17)), t19))
+    t22 = fadd(libdevice.fmaf(t12, t10, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
+    t23 = near_expf(-fmul(t5, f32(0.5)))
+    t24 = f32(1.0) if t3 else t23
+    t25 = f32(0.0) if t3 else fmul(t18, -fmul(t23, f32(0.5)))
+    t26 = fmul(t11, t24)
+    t27 = fmul(libdevice.fmaf(t12, fmul(t13, t16) if t3 else t21, t22), inverse(t10))
+    t28 = fmul(t26, t24)
+    t29 = libdevice.fmaf(t27, t24, libdevice.fmaf(t11, t25, libdevice.fmaf(t11, t24, -t26)))
+    t30 = libdevice.fmaf(t29, t24, libdevice.fmaf(t26, t25, libdevice.fmaf(t26, t24, -t28)))
+    t31 = fadd(t28, t30) if libdevice.fabsf(t30) < f32(math.inf) else t28
+    return -x if x < f32(-5.19053330301979e+37) else t31
 
 
 # -inf to -2.82843: polynomial of degree 9 in 1/x, within 2^-25.5 at the points checked (compensated)
@@ -113,7 +117,7 @@ def grad2_device32(x):
     t2 = fmul(f32(0.7071067690849304), x)
     t3 = -t2
     t4 = f32(0.0) <= t3
-    t5 = erfcx_single(libdevice.fabsf(t2))
+    t5 = libdevice.erfcxf(libdevice.fabsf(t2))
     t6 = fmul(t2, t2)
     t7 = -t6
     t8 = near_expf(t7)
@@ -147,53 +151,55 @@ def grad2_device32(x):
     t36 = fmul(t35, t34)
     t37 = fadd(t31, t36)
     t38 = fdiv(t37, t11)
-    t39 = fmul(t38, f32(0.564189612865448))
-    t40 = fmul(t39, t34)
-    t41 = fmul(t40, t34)
-    t42 = libdevice.fmaf(t2, t2, t7)
-    t43 = f32(0.0) if t4 else fmul(t42, -fmul(t33, f32(0.5)))
-    t44 = fsub(t37, t31)
-    t45 = -fadd(libdevice.fmaf(f32(1.4142135381698608), x, t31), fmul(f32(2.4203234971764687e-08), x))
-    t46 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t3), fmul(f32(1.2101617485882343e-08), x))
-    t47 = fmul(f32(2.0), t3)
+    t39 = -t38
+    t40 = -libdevice.fmaf(f32(1.2101617485882343e-08), x, libdevice.fmaf(f32(0.7071067690849304), x, t3))
+    t41 = fmul(f32(2.0), t3)
     if f32(4096.0) < t3:
-        t48 = -fdiv(t5, t3)
+        t42 = -fdiv(t5, t3)
     else:
-        t48 = fsub(fmul(t47, t5), f32(1.1283791670955126))
-    t49 = t48 if t4 else fmul(t47, t10)
-    t50 = fsub(t10, f32(2.0))
-    t51 = -fadd(libdevice.fmaf(t5, t8, t9), fmul(t5, fmul(t42, -t8)))
-    t52 = fmul(t46, fadd(t49, f32(0.0) if t4 else fmul(f32(-1.1283791670955126), t8)))
-    t53 = fmul(t46, t49) if t4 else fadd(fadd(fadd(fsub(f32(2.0), fsub(t10, t50)), fsub(t9, t50)), t51), t52)
-    t54 = fadd(libdevice.fmaf(t32, t11, f32(1.128379225730896)), f32(-5.8635382771399236e-08))
-    t55 = inverse(t11)
-    t56 = fadd(libdevice.fmaf(t32, t34, -t35), fmul(t32, t43))
-    t57 = fmul(fadd(t56, fmul(-fmul(fsub(t54, fmul(t12, t53)), t55), t34)), t34)
-    t58 = fadd(fadd(libdevice.fmaf(t35, t34, -t36), fmul(t35, t43)), t57)
-    t59 = fadd(fadd(fadd(fsub(t31, fsub(t37, t44)), fsub(t36, t44)), t45), t58)
-    t60 = fmul(fsub(fadd(libdevice.fmaf(-t38, t11, t37), t59), fmul(t38, t53)), t55)
-    t61 = fadd(libdevice.fmaf(t38, f32(0.564189612865448), -t39), fmul(t38, f32(-2.9317691385699618e-08)))
-    t62 = fmul(fadd(t61, fmul(t60, f32(0.564189612865448))), t34)
-    t63 = fmul(fadd(fadd(libdevice.fmaf(t39, t34, -t40), fmul(t39, t43)), t62), t34)
-    t64 = fadd(fadd(libdevice.fmaf(t40, t34, -t41), fmul(t40, t43)), t63)
-    t65 = fadd(t41, t64) if fsub(t64, t64) == f32(0.0) else t41
-    t66 = fsub(x, f32(0.032458847388625145))
-    t67 = libdevice.fmaf(f32(0.05727197229862213), t66, f32(0.2217356264591217))
-    t68 = libdevice.fmaf(t67, t66, f32(-8.97428886759144e-09))
-    t69 = fadd(f32(-0.6294828653335571), t68)
-    t70 = fsub(t68, fsub(t69, f32(-0.6294828653335571)))
-    t71 = fsub(x, f32(0.0744488462805748))
-    t72 = libdevice.fmaf(f32(0.05699559673666954), t71, f32(0.22653350234031677))
-    t73 = libdevice.fmaf(t72, t71, f32(1.3334031656597745e-09))
-    t74 = fadd(f32(-0.6200713515281677), t73)
-    t75 = fsub(t73, fsub(t74, f32(-0.6200713515281677)))
-    t76 = fadd(t74, t75) if fsub(t75, t75) == f32(0.0) else t74
-    t77 = t76 if x < f32(0.09836803376674652) else t65 if x < f32(171755.890625) else f32(0.0)
-    t78 = fadd(t69, t70) if fsub(t70, t70) == f32(0.0) else t69
-    t79 = t78 if x < f32(0.03990985453128815) else t65 if x < f32(0.04861908778548241) else t77
-    t80 = fadd(t29, t30) if fsub(t30, t30) == f32(0.0) else t29
-    t81 = t80 if x < f32(-0.7092338800430298) else t65 if x < f32(0.023754313588142395) else t79
-    return x if x != x else (fadd(t19, t20) if fsub(t20, t20) == f32(0.0) else t19) if t1 else t81
+        t42 = libdevice.fmaf(t41, t5, f32(-1.1283791670955126))
+    t43 = t42 if t4 else fmul(t41, t10)
+    t44 = fsub(t10, f32(2.0))
+    t45 = libdevice.fmaf(t2, t2, t7)
+    t46 = -libdevice.fmaf(t5, fmul(t45, -t8), libdevice.fmaf(t5, t8, t9))
+    t47 = fadd(t43, f32(0.0) if t4 else fmul(f32(-1.1283791670955126), t8))
+    t48 = libdevice.fmaf(t40, t47, fadd(fadd(fsub(f32(2.0), fsub(t10, t44)), fsub(t9, t44)), t46))
+    t49 = fmul(t40, t43) if t4 else t48
+    t50 = fsub(t37, t31)
+    t51 = -libdevice.fmaf(f32(2.4203234971764687e-08), x, libdevice.fmaf(f32(1.4142135381698608), x, t31))
+    t52 = fadd(libdevice.fmaf(t32, t11, f32(1.128379225730896)), f32(-5.8635382771399236e-08))
+    t53 = inverse(t11)
+    t54 = f32(0.0) if t4 else fmul(t45, -fmul(t33, f32(0.5)))
+    t55 = libdevice.fmaf(t32, t54, libdevice.fmaf(t32, t34, -t35))
+    t56 = libdevice.fmaf(-fmul(libdevice.fmaf(t32, t49, t52), t53), t34, t55)
+    t57 = libdevice.fmaf(t56, t34, libdevice.fmaf(t35, t54, libdevice.fmaf(t35, t34, -t36)))
+    t58 = fadd(fadd(fadd(fsub(t31, fsub(t37, t50)), fsub(t36, t50)), t51), t57)
+    t59 = fmul(t38, f32(0.564189612865448))
+    t60 = libdevice.fmaf(t38, f32(-2.9317691385699618e-08), libdevice.fmaf(t38, f32(0.564189612865448), -t59))
+    t61 = fmul(libdevice.fmaf(t39, t49, fadd(libdevice.fmaf(t39, t11, t37), t58)), t53)
+    t62 = fmul(t59, t34)
+    t63 = libdevice.fmaf(t59, t54, libdevice.fmaf(t59, t34, -t62))
+    t64 = fmul(t62, t34)
+    t65 = libdevice.fmaf(libdevice.fmaf(t61, f32(0.564189612865448), t60), t34, t63)
+    t66 = libdevice.fmaf(t65, t34, libdevice.fmaf(t62, t54, libdevice.fmaf(t62, t34, -t64)))
+    t67 = fadd(t64, t66) if libdevice.fabsf(t66) < f32(math.inf) else t64
+    t68 = fsub(x, f32(0.032458847388625145))
+    t69 = libdevice.fmaf(f32(0.05727197229862213), t68, f32(0.2217356264591217))
+    t70 = libdevice.fmaf(t69, t68, f32(-8.97428886759144e-09))
+    t71 = fadd(f32(-0.6294828653335571), t70)
+    t72 = fsub(t70, fsub(t71, f32(-0.6294828653335571)))
+    t73 = fsub(x, f32(0.0744488462805748))
+    t74 = libdevice.fmaf(f32(0.05699559673666954), t73, f32(0.22653350234031677))
+    t75 = libdevice.fmaf(t74, t73, f32(1.3334031656597745e-09))
+    t76 = fadd(f32(-0.6200713515281677), t75)
+    t77 = fsub(t75, fsub(t76, f32(-0.6200713515281677)))
+    t78 = fadd(t76, t77) if libdevice.fabsf(t77) < f32(math.inf) else t76
+    t79 = t78 if x < f32(0.09836803376674652) else t67 if x < f32(171755.890625) else f32(0.0)
+    t80 = fadd(t71, t72) if libdevice.fabsf(t72) < f32(math.inf) else t71
+    t81 = t80 if x < f32(0.03990985453128815) else t67 if x < f32(0.04861908778548241) else t79
+    t82 = fadd(t29, t30) if libdevice.fabsf(t30) < f32(math.inf) else t29
+    t83 = t82 if x < f32(-0.7092338800430298) else t67 if x < f32(0.023754313588142395) else t81
+    return x if x != x else (fadd(t19, t20) if libdevice.fabsf(t20) < f32(math.inf) else t19) if t1 else t83
 
 
 # Together, so that what they share is computed once.
@@ -201,53 +207,55 @@ def grad2_device32(x):
 def value_and_grad_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
-    t3 = f32(0.0) < t2
-    t4 = erfcx_single(libdevice.fabsf(t1))
-    t5 = fmul(t4, f32(0.5))
-    t6 = libdevice.logf(t5)
+    t3 = -libdevice.fmaf(f32(1.2101617485882343e-08), x, libdevice.fmaf(f32(0.7071067690849304), x, t2))
+    t4 = f32(0.0) < t2
+    t5 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t6 = fmul(t5, f32(0.5))
     t7 = fmul(t1, t1)
     t8 = -t7
-    t9 = fadd(t6, t8)
-    t10 = fsub(t9, t6)
-    t11 = libdevice.fmaf(t1, t1, t8)
-    t12 = near_expf(t8)
-    t13 = fmul(t5, t12)
-    t14 = -t13
-    t15 = fmul(t11, -t12)
-    t16 = fdiv(f32(1.0), t4 if t3 else fsub(f32(1.0), t13))
-    t17 = fmul(-fadd(libdevice.fmaf(t5, t12, t14), fmul(t5, t15)), t16)
-    t18 = -fadd(libdevice.fmaf(f32(0.7071067690849304), x, t2), fmul(f32(1.2101617485882343e-08), x))
-    t19 = fmul(t4, t12)
-    t20 = fmul(t18, fmul(f32(-1.1283791670955126), t16 if t3 else fdiv(t12, fsub(f32(2.0), t19))))
-    t21 = fadd(fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), -t11) if t3 else t17, t20)
-    t22 = t9 if t3 else libdevice.log1pf(t14)
+    t9 = near_expf(t8)
+    t10 = fmul(t6, t9)
+    t11 = fdiv(f32(1.0), t5 if t4 else fsub(f32(1.0), t10))
+    t12 = fmul(t5, t9)
+    t13 = libdevice.logf(t6)
+    t14 = fadd(t13, t8)
+    t15 = fsub(t14, t13)
+    t16 = libdevice.fmaf(t1, t1, t8)
+    t17 = fmul(t16, -t9)
+    t18 = -t10
+    t19 = fmul(-libdevice.fmaf(t6, t17, libdevice.fmaf(t6, t9, t18)), t11)
+    t20 = fmul(f32(-1.1283791670955126), t11 if t4 else fdiv(t9, fsub(f32(2.0), t12)))
+    t21 = libdevice.fmaf(t3, t20, fadd(fadd(fsub(t13, fsub(t14, t15)), fsub(t8, t15)), -t16) if t4 else t19)
+    t22 = t14 if t4 else libdevice.log1pf(t18)
     t23 = f32(0.0) <= t2
-    t24 = -t19
+    t24 = -t12
     t25 = fadd(f32(2.0), t24)
-    t26 = t4 if t23 else t25
+    t26 = t5 if t23 else t25
     t27 = fdiv(f32(0.7978845834732056), t26)
-    t28 = near_expf(-fmul(t7, f32(0.5)))
-    t29 = f32(1.0) if t23 else t28
-    t30 = fmul(t27, t29)
-    t31 = fmul(t30, t29)
-    t32 = f32(0.0) if t23 else fmul(t11, -fmul(t28, f32(0.5)))
-    t33 = fmul(f32(2.0), t2)
+    t28 = -t27
+    t29 = fmul(f32(2.0), t2)
     if f32(4096.0) < t2:
-        t34 = -fdiv(t4, t2)
+        t30 = -fdiv(t5, t2)
     else:
-        t34 = fsub(fmul(t33, t4), f32(1.1283791670955126))
-    t35 = t34 if t23 else fmul(t33, t25)
-    t36 = fsub(t25, f32(2.0))
-    t37 = fadd(fsub(f32(2.0), fsub(t25, t36)), fsub(t24, t36))
-    t38 = fmul(t18, fadd(t35, f32(0.0) if t23 else fmul(f32(-1.1283791670955126), t12)))
-    t39 = fmul(t18, t35) if t23 else fadd(fadd(t37, -fadd(libdevice.fmaf(t4, t12, t24), fmul(t4, t15))), t38)
-    t40 = fadd(libdevice.fmaf(-t27, t26, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
-    t41 = fmul(fmul(fsub(t40, fmul(t27, t39)), inverse(t26)), t29)
-    t42 = fmul(fadd(fadd(libdevice.fmaf(t27, t29, -t30), fmul(t27, t32)), t41), t29)
-    t43 = fadd(fadd(libdevice.fmaf(t30, t29, -t31), fmul(t30, t32)), t42)
-    t44 = fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
-    t45 = -x if x < f32(-5.19053330301979e+37) else fadd(t31, t43) if fsub(t43, t43) == f32(0.0) else t31
-    return t44, t45
+        t30 = libdevice.fmaf(t29, t5, f32(-1.1283791670955126))
+    t31 = t30 if t23 else fmul(t29, t25)
+    t32 = fsub(t25, f32(2.0))
+    t33 = -libdevice.fmaf(t5, t17, libdevice.fmaf(t5, t9, t24))
+    t34 = fadd(t31, f32(0.0) if t23 else fmul(f32(-1.1283791670955126), t9))
+    t35 = libdevice.fmaf(t3, t34, fadd(fadd(fsub(f32(2.0), fsub(t25, t32)), fsub(t24, t32)), t33))
+    t36 = fadd(libdevice.fmaf(t28, t26, f32(0.7978845834732056)), f32(-2.2670340271702116e-08))
+    t37 = near_expf(-fmul(t7, f32(0.5)))
+    t38 = f32(1.0) if t23 else t37
+    t39 = f32(0.0) if t23 else fmul(t16, -fmul(t37, f32(0.5)))
+    t40 = fmul(t27, t38)
+    t41 = fmul(libdevice.fmaf(t28, fmul(t3, t31) if t23 else t35, t36), inverse(t26))
+    t42 = fmul(t40, t38)
+    t43 = libdevice.fmaf(t41, t38, libdevice.fmaf(t27, t39, libdevice.fmaf(t27, t38, -t40)))
+    t44 = libdevice.fmaf(t43, t38, libdevice.fmaf(t40, t39, libdevice.fmaf(t40, t38, -t42)))
+    t45 = fadd(t42, t44) if libdevice.fabsf(t44) < f32(math.inf) else t42
+    t46 = fadd(t22, t21) if libdevice.fabsf(t21) < f32(math.inf) else t22
+    t47 = -x if x < f32(-5.19053330301979e+37) else t45
+    return t46, t47
 
 
 @core

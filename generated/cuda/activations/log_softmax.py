@@ -77,7 +77,7 @@ def value_f32_s0_core(m0, where_C1, x_C1):
     t4 = fsub(t2, x_C1)
     t5 = fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
-    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t7 = t5 if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -86,11 +86,11 @@ def value_f32_s0_core(m0, where_C1, x_C1):
 def value_f32_e0_core(s0, s0_l):
     t1 = inverse(s0)
     t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -105,10 +105,10 @@ def value_f32_out_core(e0, e0_l, m0, s0, s0_l, where_C, x_C):
     t6 = fsub(t3, x_C)
     t7 = fadd(fadd(fsub(x_C, fsub(t3, t6)), fsub(t2, t6)), -e0_l)
     t8 = -fmul(f32(math.inf), s0)
-    t9 = -fadd(libdevice.fmaf(f32(math.inf), s0, t8), fmul(f32(math.inf), s0_l))
+    t9 = -libdevice.fmaf(f32(math.inf), s0_l, libdevice.fmaf(f32(math.inf), s0, t8))
     t10 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(-m0, t5)), t7) if t1 else t9
     t11 = t4 if t1 else t8
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    return fadd(t11, t10) if libdevice.fabsf(t10) < f32(math.inf) else t11
 
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
@@ -165,11 +165,11 @@ def vjp_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -179,7 +179,7 @@ def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -187,12 +187,13 @@ def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
 @core
 def vjp_f32_r_s0_core(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s2 = sum over C.1 of (-r_s0*g[C.1] if where[C.1] > 0 else 0)
@@ -200,9 +201,9 @@ def vjp_f32_r_s0_core(s0, s0_l):
 def vjp_f32_s2_core(r_s0, r_s0_l, g_C1, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = -fmul(g_C1, r_s0)
-    t3 = -fadd(libdevice.fmaf(g_C1, r_s0, t2), fmul(g_C1, r_s0_l)) if t1 else f32(0.0)
+    t3 = -libdevice.fmaf(g_C1, r_s0_l, libdevice.fmaf(g_C1, r_s0, t2)) if t1 else f32(0.0)
     t4 = t2 if t1 else f32(0.0)
-    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    t5 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t4, t5
 
 
@@ -215,10 +216,10 @@ def vjp_f32_dx_core(s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t4 = f32(0.0) if t2 else t3
     t5 = fadd(g_C, t4)
     t6 = fsub(t5, g_C)
-    t7 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(e0_C, s2, -t3), fmul(e0_C, s2_l)), fmul(e0_C_l, s2))
-    t8 = fadd(fadd(fsub(g_C, fsub(t5, t6)), fsub(t4, t6)), t7) if t1 else f32(0.0)
+    t7 = libdevice.fmaf(e0_C_l, s2, libdevice.fmaf(e0_C, s2_l, libdevice.fmaf(e0_C, s2, -t3)))
+    t8 = fadd(fadd(fsub(g_C, fsub(t5, t6)), fsub(t4, t6)), f32(0.0) if t2 else t7) if t1 else f32(0.0)
     t9 = t5 if t1 else f32(0.0)
-    return fadd(t9, t8) if fsub(t8, t8) == f32(0.0) else t9
+    return fadd(t9, t8) if libdevice.fabsf(t8) < f32(math.inf) else t9
 
 
 # e0[C] = exp(-m0 + x[C])

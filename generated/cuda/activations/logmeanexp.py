@@ -46,6 +46,7 @@ from symgen.runtime.device_rows import (
     dblock_sum,
     dkept,
     dpeak_step,
+    dsum_plus,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
@@ -54,6 +55,7 @@ from symgen.runtime.device_rows import (
     ffew,
     fkept,
     fpeak_step,
+    fsum_plus,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
@@ -84,9 +86,9 @@ def value_f32_s1_core(m0, where_C1, x_C1):
     t2 = fsub(x_C1, m0)
     t3 = expf(t2)
     t4 = fsub(t2, x_C1)
-    t5 = fadd(expf_low(t2), fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3)) if t1 else f32(0.0)
+    t5 = libdevice.fmaf(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3, expf_low(t2)) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
-    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t7 = t5 if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -97,9 +99,11 @@ def value_f32_out_core(m0, s0, s0_l, s1, s1_l):
     t2 = libdevice.logf(t1)
     t3 = fadd(m0, t2)
     t4 = fsub(t3, m0)
-    t5 = fmul(fsub(fadd(libdevice.fmaf(-t1, s0, s1), s1_l), fmul(t1, s0_l)), inverse(s0))
-    t6 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), fadd(logf_low(t1), fmul(t5, fdiv(f32(1.0), t1))))
-    return fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3
+    t5 = -t1
+    t6 = fmul(libdevice.fmaf(t5, s0_l, fadd(libdevice.fmaf(t5, s0, s1), s1_l)), inverse(s0))
+    t7 = libdevice.fmaf(t6, fdiv(f32(1.0), t1), logf_low(t1))
+    t8 = fadd(fadd(fsub(m0, fsub(t3, t4)), fsub(t2, t4)), t7)
+    return fadd(t3, t8) if libdevice.fabsf(t8) < f32(math.inf) else t3
 
 
 # s0 = sum over C.1 of (1 if where[C.1] > 0 else 0)
@@ -146,7 +150,7 @@ def vjp_f32_e0_core(m0, x_C):
     t2 = fsub(t1, x_C)
     t3 = near_expf(t1)
     t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # s1 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
@@ -159,12 +163,13 @@ def vjp_f32_s1_core(e0_C1, where_C1):
 @core
 def vjp_f32_s3_core(s1, s1_l):
     t1 = inverse(s1)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s1, f32(1.0)), fmul(t1, s1_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s1_l, libdevice.fmaf(t2, s1, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # dx[C] = (weighted(e0[C], g*s3) if where[C] > 0 else 0)
@@ -174,10 +179,10 @@ def vjp_f32_dx_core(g, s3, s3_l, e0_C, where_C):
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, g)
     t4 = fmul(t3, s3)
-    t5 = fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), fmul(libdevice.fmaf(e0_C, g, -t3), s3))
-    t6 = (f32(0.0) if t2 else t5) if t1 else f32(0.0)
+    t5 = libdevice.fmaf(t3, s3_l, libdevice.fmaf(t3, s3, -t4))
+    t6 = (f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(e0_C, g, -t3), s3, t5)) if t1 else f32(0.0)
     t7 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
+    return fadd(t7, t6) if libdevice.fabsf(t6) < f32(math.inf) else t7
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -235,11 +240,11 @@ def value_and_grad_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -249,7 +254,7 @@ def value_and_grad_f32_s1_core(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -260,11 +265,11 @@ def value_and_grad_f32_dx_core(g, s3, s3_l, e0_C, e0_C_l, where_C):
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, g)
     t4 = fmul(t3, s3)
-    t5 = fmul(fadd(libdevice.fmaf(e0_C, g, -t3), fmul(e0_C_l, g)), s3)
-    t6 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), t5)
+    t5 = libdevice.fmaf(e0_C_l, g, libdevice.fmaf(e0_C, g, -t3))
+    t6 = f32(0.0) if t2 else libdevice.fmaf(t5, s3, libdevice.fmaf(t3, s3_l, libdevice.fmaf(t3, s3, -t4)))
     t7 = t6 if t1 else f32(0.0)
     t8 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    return fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
 
 
 @kernel
@@ -280,7 +285,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -318,16 +323,16 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -382,7 +387,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -419,16 +424,16 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
     while i < n:
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -484,7 +489,7 @@ def value_f64_warp(x, where, out_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = -math.inf
@@ -522,10 +527,10 @@ def value_f64_warp_wide(x, where, out_, rows, n, inner):
     while i < n:
         where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = -math.inf
@@ -568,7 +573,7 @@ def value_f64_block(x, where, out_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = -math.inf
@@ -605,10 +610,10 @@ def value_f64_block_wide(x, where, out_, rows, n, inner):
     while i < n:
         where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = -math.inf
@@ -664,7 +669,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     s3, s3_l = vjp_f32_s3_core(s1, s1_l)
@@ -717,16 +722,16 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
         s1_here = vjp_f32_s1_core(e0_i_1, where_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
         s1_here = vjp_f32_s1_core(e0_i_2, where_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s1_here = vjp_f32_s1_core(e0_i_3, where_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         kept[own + u64(0)] = e0_i
         kept[own + u64(32)] = e0_i_1
         kept[own + u64(64)] = e0_i_2
@@ -776,7 +781,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     s3, s3_l = vjp_f32_s3_core(s1, s1_l)
@@ -829,16 +834,16 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s1_here = vjp_f32_s1_core(e0_i, where_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
         s1_here = vjp_f32_s1_core(e0_i_1, where_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
         s1_here = vjp_f32_s1_core(e0_i_2, where_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s1_here = vjp_f32_s1_core(e0_i_3, where_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         if keep:
             kept[own + u64(0)] = e0_i
             kept[own + u64(256)] = e0_i_1
@@ -1084,7 +1089,7 @@ def value_and_grad_f32_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -1137,13 +1142,13 @@ def value_and_grad_f32_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -1226,7 +1231,7 @@ def value_and_grad_f32_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -1279,13 +1284,13 @@ def value_and_grad_f32_block_wide(g, x, where, out_, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         s0_here = value_f32_s0_core(where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m0 = -f32(math.inf)
@@ -1377,7 +1382,7 @@ def value_and_grad_f64_warp(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = -math.inf
@@ -1429,9 +1434,9 @@ def value_and_grad_f64_warp_wide(g, x, where, out_, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     m0 = -math.inf
@@ -1500,7 +1505,7 @@ def value_and_grad_f64_block(g, x, where, out_, dx_, rows, n, inner):
     while i < n:
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = -math.inf
@@ -1551,9 +1556,9 @@ def value_and_grad_f64_block_wide(g, x, where, out_, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(1)))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s0_here = value_f64_s0_core(where_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         s0_here = value_f64_s0_core(where_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     m0 = -math.inf

@@ -60,12 +60,13 @@ def grad2_device32(x):
     t6 = f32(1.0) if f32(0.0) <= x else t1
     t7 = fmul(t6, t4)
     t8 = -fmul(t5, t7)
-    t9 = fsub(t3, f32(1.0))
-    t10 = fadd(fsub(f32(1.0), fsub(t3, t9)), fsub(t1, t9))
-    t11 = fmul(t5, fmul(fsub(libdevice.fmaf(-t7, t3, t6), fmul(t7, t10)), t4))
-    t12 = fmul(fmul(fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, t10)), t4), t7)
-    t13 = -fadd(fadd(libdevice.fmaf(t5, t7, t8), t11), t12)
-    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
+    t9 = -t5
+    t10 = fsub(t3, f32(1.0))
+    t11 = fadd(fsub(f32(1.0), fsub(t3, t10)), fsub(t1, t10))
+    t12 = -t7
+    t13 = fmul(libdevice.fmaf(t12, t11, libdevice.fmaf(t12, t3, t6)), t4)
+    t14 = fmul(libdevice.fmaf(t9, t11, libdevice.fmaf(t9, t3, t2)), t4)
+    return fadd(t8, -libdevice.fmaf(t14, t7, libdevice.fmaf(t5, t13, libdevice.fmaf(t5, t7, t8))))
 
 
 # Together, so that what they share is computed once.

@@ -53,6 +53,7 @@ from symgen.runtime.device_rows import (
     ffew,
     fkept,
     fpeak_step,
+    fsum_plus,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
@@ -77,9 +78,9 @@ def value_f32_s0_core(m0, where_C1, x_C1):
     t2 = fsub(x_C1, m0)
     t3 = expf(t2)
     t4 = fsub(t2, x_C1)
-    t5 = fadd(expf_low(t2), fmul(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3)) if t1 else f32(0.0)
+    t5 = libdevice.fmaf(fadd(fsub(x_C1, fsub(t2, t4)), fsub(-m0, t4)), t3, expf_low(t2)) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
-    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t7 = t5 if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -90,9 +91,9 @@ def value_f32_out_core(m0, s0, s0_l):
     t2 = fadd(m0, t1)
     t3 = fsub(t2, m0)
     t4 = inverse(s0)
-    t5 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t4, s0, f32(1.0)), t4, t4)))
+    t5 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t4, s0, f32(1.0)), t4, t4), logf_low(s0))
     t6 = fadd(fadd(fsub(m0, fsub(t2, t3)), fsub(t1, t3)), t5)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(t2, t6) if libdevice.fabsf(t6) < f32(math.inf) else t2
 
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
@@ -131,7 +132,7 @@ def vjp_f32_e0_core(m0, x_C):
     t2 = fsub(t1, x_C)
     t3 = near_expf(t1)
     t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
@@ -144,12 +145,13 @@ def vjp_f32_s0_core(e0_C1, where_C1):
 @core
 def vjp_f32_s2_core(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # dx[C] = (weighted(e0[C], g*s2) if where[C] > 0 else 0)
@@ -159,10 +161,10 @@ def vjp_f32_dx_core(g, s2, s2_l, e0_C, where_C):
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, g)
     t4 = fmul(t3, s2)
-    t5 = fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), fmul(libdevice.fmaf(e0_C, g, -t3), s2))
-    t6 = (f32(0.0) if t2 else t5) if t1 else f32(0.0)
+    t5 = libdevice.fmaf(t3, s2_l, libdevice.fmaf(t3, s2, -t4))
+    t6 = (f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(e0_C, g, -t3), s2, t5)) if t1 else f32(0.0)
     t7 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t7, t6) if fsub(t6, t6) == f32(0.0) else t7
+    return fadd(t7, t6) if libdevice.fabsf(t6) < f32(math.inf) else t7
 
 
 # e0[C] = exp(-m0 + x[C])
@@ -220,11 +222,11 @@ def value_and_grad_f32_e0_core(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -234,7 +236,7 @@ def value_and_grad_f32_s0_core(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -245,11 +247,11 @@ def value_and_grad_f32_dx_core(g, s2, s2_l, e0_C, e0_C_l, where_C):
     t2 = e0_C == f32(0.0)
     t3 = fmul(e0_C, g)
     t4 = fmul(t3, s2)
-    t5 = fmul(fadd(libdevice.fmaf(e0_C, g, -t3), fmul(e0_C_l, g)), s2)
-    t6 = f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, s2, -t4), fmul(t3, s2_l)), t5)
+    t5 = libdevice.fmaf(e0_C_l, g, libdevice.fmaf(e0_C, g, -t3))
+    t6 = f32(0.0) if t2 else libdevice.fmaf(t5, s2, libdevice.fmaf(t3, s2_l, libdevice.fmaf(t3, s2, -t4)))
     t7 = t6 if t1 else f32(0.0)
     t8 = (f32(0.0) if t2 else t4) if t1 else f32(0.0)
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    return fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
 
 
 @kernel
@@ -561,7 +563,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -614,16 +616,16 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
         s0_here = vjp_f32_s0_core(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
         s0_here = vjp_f32_s0_core(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here = vjp_f32_s0_core(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         kept[own + u64(0)] = e0_i
         kept[own + u64(32)] = e0_i_1
         kept[own + u64(64)] = e0_i_2
@@ -673,7 +675,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2, s2_l = vjp_f32_s2_core(s0, s0_l)
@@ -726,16 +728,16 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         e0_i = vjp_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = vjp_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = vjp_f32_e0_core(m0, x_i_1)
         s0_here = vjp_f32_s0_core(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = vjp_f32_e0_core(m0, x_i_2)
         s0_here = vjp_f32_s0_core(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = vjp_f32_e0_core(m0, x_i_3)
         s0_here = vjp_f32_s0_core(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         if keep:
             kept[own + u64(0)] = e0_i
             kept[own + u64(256)] = e0_i_1

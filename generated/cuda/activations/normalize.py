@@ -45,6 +45,7 @@ from symgen.runtime.device_rows import (
     dkept,
     dmax_step,
     dscale_step,
+    dsum_plus,
     dsum_step,
     dwarp_max,
     dwarp_scale,
@@ -52,9 +53,11 @@ from symgen.runtime.device_rows import (
     fblock_max,
     fblock_scale,
     fblock_sum,
+    ffew,
     fkept,
     fmax_step,
     fscale_step,
+    fsum_plus,
     fsum_step,
     fwarp_max,
     fwarp_scale,
@@ -82,16 +85,17 @@ def value_f32_out_core_p_eq_inf(eps, eps_l, s0, s0_l, x_C):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = s0 < eps
     t8 = eps if t7 else s0
     t9 = fdiv(x_C, t8)
-    t10 = fmul(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
-    t11 = f32(0.0) if t6 else t10
-    t12 = f32(0.0) if t6 else t9
-    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
+    t10 = -t9
+    t11 = fmul(libdevice.fmaf(t10, eps_l if t7 else s0_l, libdevice.fmaf(t10, t8, x_C)), inverse(t8))
+    t12 = f32(0.0) if t6 else t11
+    t13 = f32(0.0) if t6 else t9
+    return fadd(t13, t12) if libdevice.fabsf(t12) < f32(math.inf) else t13
 
 
 # s0 = max over C.1 of Abs(x[C.1])
@@ -122,7 +126,7 @@ def value_f64_out_core_p_eq_inf(eps, s0, s0_l, x_C):
 def vjp_f32_s2_of_core_p_eq_inf(g_C1, x_C1):
     t1 = fmul(g_C1, x_C1)
     t2 = libdevice.fmaf(g_C1, x_C1, -t1)
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -136,24 +140,26 @@ def vjp_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
     t5 = fadd(s0, t4)
     t6 = fsub(t5, s0)
     t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = fadd(t5, t7)
     t10 = t9 if t8 else t5
     t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
     t12 = f32(0.0) if t11 else f32(1.0)
     t13 = fmul(t3, t12)
-    t14 = fdiv(t13, t2)
-    t15 = -t14
-    t16 = eps_l if t1 else s0_l
+    t14 = -fdiv(t13, t2)
+    t15 = eps_l if t1 else s0_l
+    t16 = -t3
     t17 = inverse(t2)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
-    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
-    t20 = -fmul(t19, t17)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t15, t20)
-    t23 = t22 if t21 else t15
-    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t18 = fmul(libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t2, s2_of), s2_of_l)), t17)
+    t19 = fadd(libdevice.fmaf(t14, t2, t13), libdevice.fmaf(t18, t12, libdevice.fmaf(t3, t12, -t13)))
+    t20 = fmul(libdevice.fmaf(t14, t15, t19), t17)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = -t20
+    t23 = fadd(t14, t22)
+    t24 = t23 if t21 else t14
+    t25 = fsub(t22, fsub(t23, t14)) if t21 else f32(0.0)
+    t26 = t25 if libdevice.fabsf(t24) < f32(math.inf) else f32(0.0)
+    return t24, t26
 
 
 # s3 = (0 if Eq(s0, 0) else s2)
@@ -162,15 +168,15 @@ def vjp_f32_s3_core_p_eq_inf(s0, s0_l, s2, s2_l):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s2_l
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = f32(0.0) if t6 else s2
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -182,7 +188,7 @@ def vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_C1):
     t3 = fadd(t1, t2)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), -s0_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     return f32(1.0) if t8 else f32(0.0)
@@ -195,7 +201,7 @@ def vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C)
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = s0 < eps
@@ -207,7 +213,7 @@ def vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C)
     t13 = fadd(t11, t12)
     t14 = fsub(t13, t11)
     t15 = fadd(fadd(fsub(t11, fsub(t13, t14)), fsub(t12, t14)), -s0_l)
-    t16 = fsub(t15, t15) == f32(0.0)
+    t16 = libdevice.fabsf(t15) < f32(math.inf)
     t17 = fadd(t13, t15)
     t18 = (t17 if t16 else t13) == f32(0.0) and (fsub(t15, fsub(t17, t13)) if t16 else f32(0.0)) == f32(0.0)
     t19 = f32(1.0) if f32(0.0) < x_C else f32(-1.0) if x_C < f32(0.0) else f32(0.0)
@@ -217,12 +223,14 @@ def vjp_f32_dx_core_p_eq_inf(eps, eps_l, s0, s0_l, s3, s3_l, s4, s4_l, g_C, x_C)
     t23 = t22 if t18 else f32(0.0)
     t24 = fadd(t10, t23)
     t25 = fsub(t24, t10)
-    t26 = fmul(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
-    t27 = fmul(fmul(fsub(libdevice.fmaf(-t20, s4, t19), fmul(t20, s4_l)), inverse(s4)), t21)
-    t28 = fadd(fadd(libdevice.fmaf(t20, t21, -t22), fmul(t20, f32(0.0) if t6 else s3_l)), t27)
-    t29 = fadd(fadd(fsub(t10, fsub(t24, t25)), fsub(t23, t25)), f32(0.0) if t6 else t26)
-    t30 = fadd(t29, t28 if t18 else f32(0.0))
-    return fadd(t24, t30) if fsub(t30, t30) == f32(0.0) else t24
+    t26 = -t9
+    t27 = fmul(libdevice.fmaf(t26, eps_l if t7 else s0_l, libdevice.fmaf(t26, t8, g_C)), inverse(t8))
+    t28 = -t20
+    t29 = libdevice.fmaf(t20, f32(0.0) if t6 else s3_l, libdevice.fmaf(t20, t21, -t22))
+    t30 = libdevice.fmaf(fmul(libdevice.fmaf(t28, s4_l, libdevice.fmaf(t28, s4, t19)), inverse(s4)), t21, t29)
+    t31 = fadd(fadd(fsub(t10, fsub(t24, t25)), fsub(t23, t25)), f32(0.0) if t6 else t27)
+    t32 = fadd(t31, t30 if t18 else f32(0.0))
+    return fadd(t24, t32) if libdevice.fabsf(t32) < f32(math.inf) else t24
 
 
 # s2_of = sum over C.1 of g[C.1]*x[C.1]
@@ -338,24 +346,26 @@ def vjp_eps_f32_s2_core_p_eq_inf(eps, eps_l, s0, s0_l, s2_of, s2_of_l):
     t5 = fadd(s0, t4)
     t6 = fsub(t5, s0)
     t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = fadd(t5, t7)
     t10 = t9 if t8 else t5
     t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
     t12 = f32(1.0) if t11 else f32(0.0)
     t13 = fmul(t3, t12)
-    t14 = fdiv(t13, t2)
-    t15 = -t14
-    t16 = eps_l if t1 else s0_l
+    t14 = -fdiv(t13, t2)
+    t15 = eps_l if t1 else s0_l
+    t16 = -t3
     t17 = inverse(t2)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
-    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
-    t20 = -fmul(t19, t17)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t15, t20)
-    t23 = t22 if t21 else t15
-    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t18 = fmul(libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t2, s2_of), s2_of_l)), t17)
+    t19 = fadd(libdevice.fmaf(t14, t2, t13), libdevice.fmaf(t18, t12, libdevice.fmaf(t3, t12, -t13)))
+    t20 = fmul(libdevice.fmaf(t14, t15, t19), t17)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = -t20
+    t23 = fadd(t14, t22)
+    t24 = t23 if t21 else t14
+    t25 = fsub(t22, fsub(t23, t14)) if t21 else f32(0.0)
+    t26 = t25 if libdevice.fabsf(t24) < f32(math.inf) else f32(0.0)
+    return t24, t26
 
 
 # deps = (0 if Eq(s0, 0) else s2)
@@ -364,12 +374,12 @@ def vjp_eps_f32_deps_core_p_eq_inf(s0, s0_l, s2, s2_l):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s2_l
     t8 = f32(0.0) if t6 else s2
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    return fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
 
 
 # s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
@@ -669,7 +679,7 @@ def vjp_f32_p_eq_inf_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = fwarp_sum(s4, s4_l)
     i = lane
@@ -730,16 +740,16 @@ def vjp_f32_p_eq_inf_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(4))
     s4, s4_l = fwarp_sum(s4, s4_l)
     i = u32(lane * u32(4))
@@ -787,7 +797,7 @@ def vjp_f32_p_eq_inf_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = fblock_sum(s4, s4_l)
     i = lane
@@ -847,16 +857,16 @@ def vjp_f32_p_eq_inf_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_p_eq_inf(s0, s0_l, x_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(4))
     s4, s4_l = fblock_sum(s4, s4_l)
     i = u32(lane * u32(4))
@@ -905,7 +915,7 @@ def vjp_f64_p_eq_inf_warp(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = dwarp_sum(s4, s4_l)
     i = lane
@@ -954,10 +964,10 @@ def vjp_f64_p_eq_inf_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(2))
     s4, s4_l = dwarp_sum(s4, s4_l)
     i = u32(lane * u32(2))
@@ -1003,7 +1013,7 @@ def vjp_f64_p_eq_inf_block(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = dblock_sum(s4, s4_l)
     i = lane
@@ -1051,10 +1061,10 @@ def vjp_f64_p_eq_inf_block_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_p_eq_inf(s0, s0_l, x_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(2))
     s4, s4_l = dblock_sum(s4, s4_l)
     i = u32(lane * u32(2))
@@ -1365,18 +1375,15 @@ def value_f32_m0_core_p_ne_inf_p_eq_2(x_C1):
 # y0[C] = m0*x[C]
 @core
 def value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_C):
-    t1 = fmul(x_C, m0)
-    t2 = libdevice.fmaf(x_C, m0, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(x_C, m0)
 
 
 # s0 = sum over C.1 of y0[C.1]**2
 @core
-def value_f32_s0_core_p_ne_inf_p_eq_2(y0_C1, y0_C1_l):
+def value_f32_s0_core_p_ne_inf_p_eq_2(y0_C1):
     t1 = fmul(y0_C1, y0_C1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_C1, y0_C1, -t1), fmul(y0_C1, y0_C1_l)), fmul(y0_C1_l, y0_C1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_C1, y0_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -1385,30 +1392,31 @@ def value_f32_s0_core_p_ne_inf_p_eq_2(y0_C1, y0_C1_l):
 def value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
+def value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_C):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = fmul(eps, m0)
     t8 = e0 < t7
     t9 = t7 if t8 else e0
     t10 = fdiv(y0_C, t9)
-    t11 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t12 = f32(0.0) if t6 else fmul(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), inverse(t9))
-    t13 = f32(0.0) if t6 else t10
-    return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
+    t11 = -t10
+    t12 = libdevice.fmaf(t11, fmul(eps_l, m0) if t8 else e0_l, libdevice.fmaf(t11, t9, y0_C))
+    t13 = f32(0.0) if t6 else fmul(t12, inverse(t9))
+    t14 = f32(0.0) if t6 else t10
+    return fadd(t14, t13) if libdevice.fabsf(t13) < f32(math.inf) else t14
 
 
 # m0 = scale over C.1 of x[C.1]
@@ -1471,21 +1479,22 @@ def value_f64_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, m0, y0_C, y0_C_l):
 def vjp_f32_e1_core_p_ne_inf_p_eq_2(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fdiv(f32(1.0), t1)
-    t3 = fmul(t2, fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1))))
-    t4 = fmul(fsub(libdevice.fmaf(-t2, t1, f32(1.0)), t3), inverse(t1))
-    t5 = fsub(t4, t4) == f32(0.0)
-    t6 = fadd(t2, t4)
-    t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
-    return t7, t8
+    t3 = -t2
+    t4 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
+    t5 = fmul(libdevice.fmaf(t3, t4, libdevice.fmaf(t3, t1, f32(1.0))), inverse(t1))
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
+    t7 = fadd(t2, t5)
+    t8 = t7 if t6 else t2
+    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
+    return t8, t9
 
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
 @core
-def vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_C1, y0_C1, y0_C1_l):
+def vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_C1, y0_C1):
     t1 = fmul(g_C1, y0_C1)
-    t2 = fadd(libdevice.fmaf(g_C1, y0_C1, -t1), fmul(g_C1, y0_C1_l))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(g_C1, y0_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -1500,33 +1509,35 @@ def vjp_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, eps, eps_l, m0, s0, s0_l
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t9 = fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8))
+    t10 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0), t9), -eps_l)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
     t15 = fadd(s0, f32(-0.0))
     t16 = fsub(t15, s0)
     t17 = fadd(fadd(fsub(s0, fsub(t15, t16)), fsub(f32(-0.0), t16)), s0_l)
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = fadd(t15, t17)
     t20 = (t19 if t18 else t15) == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) == f32(0.0)
     t21 = f32(0.0) if t14 else fmul(f32(0.0) if t20 else e1, f32(0.5))
     t22 = fmul(t4, t21)
-    t23 = fdiv(t22, t3)
-    t24 = -t23
-    t25 = fmul(t4, f32(0.0) if t14 else fmul(f32(0.0) if t20 else e1_l, f32(0.5)))
-    t26 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
-    t27 = inverse(t3)
-    t28 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t26)), t27), t21)
-    t29 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t25), t28))
-    t30 = -fmul(fsub(t29, fmul(t23, t26)), t27)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t24, t30)
-    t33 = t32 if t31 else t24
-    t34 = (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) if fsub(t33, t33) == f32(0.0) else f32(0.0)
-    return t33, t34
+    t23 = -fdiv(t22, t3)
+    t24 = fmul(eps_l, m0) if t2 else e0_l
+    t25 = -t4
+    t26 = inverse(t3)
+    t27 = f32(0.0) if t14 else fmul(f32(0.0) if t20 else e1_l, f32(0.5))
+    t28 = fmul(libdevice.fmaf(t25, t24, fadd(libdevice.fmaf(t25, t3, s2_of), s2_of_l)), t26)
+    t29 = libdevice.fmaf(t28, t21, libdevice.fmaf(t4, t27, libdevice.fmaf(t4, t21, -t22)))
+    t30 = fmul(libdevice.fmaf(t23, t24, fadd(libdevice.fmaf(t23, t3, t22), t29)), t26)
+    t31 = libdevice.fabsf(t30) < f32(math.inf)
+    t32 = -t30
+    t33 = fadd(t23, t32)
+    t34 = t33 if t31 else t23
+    t35 = fsub(t32, fsub(t33, t23)) if t31 else f32(0.0)
+    t36 = t35 if libdevice.fabsf(t34) < f32(math.inf) else f32(0.0)
+    return t34, t36
 
 
 # s3 = (0 if Eq(e0, 0) else s2)
@@ -1535,43 +1546,41 @@ def vjp_f32_s3_core_p_ne_inf_p_eq_2(e0, e0_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s2_l
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = f32(0.0) if t6 else s2
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
 # dx[C] = m0*(0 if Eq(e0, 0) else 2*s3*y0[C] + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_C, y0_C):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = fmul(eps, m0)
     t8 = e0 < t7
     t9 = t7 if t8 else e0
     t10 = fdiv(g_C, t9)
-    t11 = fmul(y0_C, f32(2.0))
-    t12 = fmul(t11, s3)
-    t13 = fadd(t10, t12)
-    t14 = f32(0.0) if t6 else t13
-    t15 = fmul(m0, t14)
-    t16 = fsub(t13, t10)
-    t17 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t18 = fmul(fsub(libdevice.fmaf(-t10, t9, g_C), t17), inverse(t9))
-    t19 = fadd(fadd(libdevice.fmaf(t11, s3, -t12), fmul(t11, s3_l)), fmul(fmul(y0_C_l, f32(2.0)), s3))
-    t20 = fmul(m0, f32(0.0) if t6 else fadd(fadd(fadd(fsub(t10, fsub(t13, t16)), fsub(t12, t16)), t18), t19))
-    t21 = fadd(libdevice.fmaf(m0, t14, -t15), t20)
-    return fadd(t15, t21) if fsub(t21, t21) == f32(0.0) else t15
+    t11 = -t10
+    t12 = fmul(y0_C, f32(2.0))
+    t13 = fmul(t12, s3)
+    t14 = fadd(t10, t13)
+    t15 = fsub(t14, t10)
+    t16 = libdevice.fmaf(t11, fmul(eps_l, m0) if t8 else e0_l, libdevice.fmaf(t11, t9, g_C))
+    t17 = libdevice.fmaf(t16, inverse(t9), fadd(fsub(t10, fsub(t14, t15)), fsub(t13, t15)))
+    t18 = fmul(f32(0.0) if t6 else fadd(t17, libdevice.fmaf(t12, s3_l, libdevice.fmaf(t12, s3, -t13))), m0)
+    t19 = fmul(f32(0.0) if t6 else t14, m0)
+    return fadd(t19, t18) if libdevice.fabsf(t18) < f32(math.inf) else t19
 
 
 # e1 = 1/sqrt(s0)
@@ -1689,26 +1698,28 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s2_of, s2_of_l
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t9 = fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8))
+    t10 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0), t9), -eps_l)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
     t15 = f32(1.0) if t14 else f32(0.0)
     t16 = fmul(t4, t15)
-    t17 = fdiv(t16, t3)
-    t18 = -t17
-    t19 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
+    t17 = -fdiv(t16, t3)
+    t18 = fmul(eps_l, m0) if t2 else e0_l
+    t19 = -t4
     t20 = inverse(t3)
-    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t20), t15)
-    t22 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t21)), fmul(t17, t19))
-    t23 = -fmul(t22, t20)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t18, t23)
-    t26 = t25 if t24 else t18
-    t27 = (fsub(t23, fsub(t25, t18)) if t24 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
-    return t26, t27
+    t21 = fmul(libdevice.fmaf(t19, t18, fadd(libdevice.fmaf(t19, t3, s2_of), s2_of_l)), t20)
+    t22 = fadd(libdevice.fmaf(t17, t3, t16), libdevice.fmaf(t21, t15, libdevice.fmaf(t4, t15, -t16)))
+    t23 = fmul(libdevice.fmaf(t17, t18, t22), t20)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
+    t25 = -t23
+    t26 = fadd(t17, t25)
+    t27 = t26 if t24 else t17
+    t28 = fsub(t25, fsub(t26, t17)) if t24 else f32(0.0)
+    t29 = t28 if libdevice.fabsf(t27) < f32(math.inf) else f32(0.0)
+    return t27, t29
 
 
 # deps = m0*(0 if Eq(e0, 0) else s2)
@@ -1717,13 +1728,12 @@ def vjp_eps_f32_deps_core_p_ne_inf_p_eq_2(e0, e0_l, m0, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
-    t7 = f32(0.0) if t6 else s2
-    t8 = fmul(m0, t7)
-    t9 = fadd(libdevice.fmaf(m0, t7, -t8), fmul(m0, f32(0.0) if t6 else s2_l))
-    return fadd(t8, t9) if fsub(t9, t9) == f32(0.0) else t8
+    t7 = fmul(f32(0.0) if t6 else s2_l, m0)
+    t8 = fmul(f32(0.0) if t6 else s2, m0)
+    return fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
 
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
@@ -1791,8 +1801,8 @@ def value_f32_p_ne_inf_p_eq_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1800,8 +1810,8 @@ def value_f32_p_ne_inf_p_eq_2_warp(x, p, p_l, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i))
         i = u32(i + warp_width)
 
 
@@ -1813,7 +1823,7 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1840,22 +1850,22 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -1865,12 +1875,12 @@ def value_f32_p_ne_inf_p_eq_2_warp_wide(x, p, p_l, eps, eps_l, out_, rows, n, in
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
-            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, y0_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -1895,8 +1905,8 @@ def value_f32_p_ne_inf_p_eq_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1904,8 +1914,8 @@ def value_f32_p_ne_inf_p_eq_2_block(x, p, p_l, eps, eps_l, out_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i))
         i = u32(i + block_width)
 
 
@@ -1917,7 +1927,7 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1944,23 +1954,23 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -1971,18 +1981,18 @@ def value_f32_p_ne_inf_p_eq_2_block_wide(x, p, p_l, eps, eps_l, out_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
-            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_1), value_f32_out_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, y0_i_2), value_f32_out_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, y0_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -2190,8 +2200,8 @@ def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -2202,8 +2212,8 @@ def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -2213,12 +2223,8 @@ def vjp_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner):
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(
-            dx_,
-            u32(at + i * inner),
-            vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i),
-        )
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i))
         i = u32(i + warp_width)
 
 
@@ -2230,7 +2236,7 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2257,22 +2263,22 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2285,17 +2291,17 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -2308,12 +2314,12 @@ def vjp_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, in
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
-            e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -2338,8 +2344,8 @@ def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -2350,8 +2356,8 @@ def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -2361,12 +2367,8 @@ def vjp_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, dx_, rows, n, inner)
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        store(
-            dx_,
-            u32(at + i * inner),
-            vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i),
-        )
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i))
         i = u32(i + block_width)
 
 
@@ -2378,7 +2380,7 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2405,23 +2407,23 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2435,23 +2437,23 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -2465,18 +2467,18 @@ def vjp_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, dx_, rows, n, i
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
-            e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i, y0_i), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_1, y0_i_1), vjp_f32_dx_core_p_ne_inf_p_eq_2(e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_2, y0_i_2), vjp_f32_dx_core_p_ne_inf_p_eq_2(
+            e0, e0_l, eps, eps_l, m0, s3, s3_l, g_i_3, y0_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
@@ -2758,8 +2760,8 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -2769,8 +2771,8 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp(g, x, p, p_l, eps, eps_l, deps_, rows, n, i
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -2787,7 +2789,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2814,22 +2816,22 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2841,17 +2843,17 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_warp_wide(g, x, p, p_l, eps, eps_l, deps_, rows,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -2879,8 +2881,8 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -2890,8 +2892,8 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block(g, x, p, p_l, eps, eps_l, deps_, rows, n, 
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -2908,7 +2910,7 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2935,23 +2937,23 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_eq_2(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_eq_2(s0, s0_l)
@@ -2964,23 +2966,23 @@ def vjp_eps_f32_p_ne_inf_p_eq_2_block_wide(g, x, p, p_l, eps, eps_l, deps_, rows
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_eq_2(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_eq_2(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -3212,16 +3214,17 @@ def value_f32_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, x_C):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = s0 < eps
     t8 = eps if t7 else s0
     t9 = fdiv(x_C, t8)
-    t10 = fmul(fsub(libdevice.fmaf(-t9, t8, x_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
-    t11 = f32(0.0) if t6 else t10
-    t12 = f32(0.0) if t6 else t9
-    return fadd(t12, t11) if fsub(t11, t11) == f32(0.0) else t12
+    t10 = -t9
+    t11 = fmul(libdevice.fmaf(t10, eps_l if t7 else s0_l, libdevice.fmaf(t10, t8, x_C)), inverse(t8))
+    t12 = f32(0.0) if t6 else t11
+    t13 = f32(0.0) if t6 else t9
+    return fadd(t13, t12) if libdevice.fabsf(t12) < f32(math.inf) else t13
 
 
 # s0 = sum over C.1 of Abs(x[C.1])
@@ -3252,7 +3255,7 @@ def value_f64_out_core_p_ne_inf_p_ne_2_p_eq_1(eps, s0, s0_l, x_C):
 def vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_eq_1(g_C1, x_C1):
     t1 = fmul(g_C1, x_C1)
     t2 = libdevice.fmaf(g_C1, x_C1, -t1)
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -3266,24 +3269,26 @@ def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_of_l)
     t5 = fadd(s0, t4)
     t6 = fsub(t5, s0)
     t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = fadd(t5, t7)
     t10 = t9 if t8 else t5
     t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
     t12 = f32(0.0) if t11 else f32(1.0)
     t13 = fmul(t3, t12)
-    t14 = fdiv(t13, t2)
-    t15 = -t14
-    t16 = eps_l if t1 else s0_l
+    t14 = -fdiv(t13, t2)
+    t15 = eps_l if t1 else s0_l
+    t16 = -t3
     t17 = inverse(t2)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
-    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
-    t20 = -fmul(t19, t17)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t15, t20)
-    t23 = t22 if t21 else t15
-    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t18 = fmul(libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t2, s2_of), s2_of_l)), t17)
+    t19 = fadd(libdevice.fmaf(t14, t2, t13), libdevice.fmaf(t18, t12, libdevice.fmaf(t3, t12, -t13)))
+    t20 = fmul(libdevice.fmaf(t14, t15, t19), t17)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = -t20
+    t23 = fadd(t14, t22)
+    t24 = t23 if t21 else t14
+    t25 = fsub(t22, fsub(t23, t14)) if t21 else f32(0.0)
+    t26 = t25 if libdevice.fabsf(t24) < f32(math.inf) else f32(0.0)
+    return t24, t26
 
 
 # s3 = (0 if Eq(s0, 0) else s2)
@@ -3292,15 +3297,15 @@ def vjp_f32_s3_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s2_l
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = f32(0.0) if t6 else s2
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -3310,21 +3315,22 @@ def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s3, s3_l, g_C, 
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = s0 < eps
     t8 = eps if t7 else s0
     t9 = fdiv(g_C, t8)
-    t10 = f32(1.0) if f32(0.0) < x_C else f32(-1.0) if x_C < f32(0.0) else f32(0.0)
-    t11 = fmul(s3, t10)
-    t12 = fadd(t9, t11)
-    t13 = fsub(t12, t9)
-    t14 = fmul(fsub(libdevice.fmaf(-t9, t8, g_C), fmul(t9, eps_l if t7 else s0_l)), inverse(t8))
-    t15 = fadd(fadd(fsub(t9, fsub(t12, t13)), fsub(t11, t13)), t14)
-    t16 = f32(0.0) if t6 else fadd(t15, fadd(libdevice.fmaf(s3, t10, -t11), fmul(s3_l, t10)))
-    t17 = f32(0.0) if t6 else t12
-    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+    t10 = -t9
+    t11 = f32(1.0) if f32(0.0) < x_C else f32(-1.0) if x_C < f32(0.0) else f32(0.0)
+    t12 = fmul(s3, t11)
+    t13 = fadd(t9, t12)
+    t14 = fsub(t13, t9)
+    t15 = libdevice.fmaf(t10, eps_l if t7 else s0_l, libdevice.fmaf(t10, t8, g_C))
+    t16 = libdevice.fmaf(t15, inverse(t8), fadd(fsub(t9, fsub(t13, t14)), fsub(t12, t14)))
+    t17 = f32(0.0) if t6 else fadd(t16, libdevice.fmaf(s3_l, t11, libdevice.fmaf(s3, t11, -t12)))
+    t18 = f32(0.0) if t6 else t13
+    return fadd(t18, t17) if libdevice.fabsf(t17) < f32(math.inf) else t18
 
 
 # s2_of = sum over C.1 of g[C.1]*x[C.1]
@@ -3414,24 +3420,26 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, s0, s0_l, s2_of, s2_o
     t5 = fadd(s0, t4)
     t6 = fsub(t5, s0)
     t7 = fadd(fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(t4, t6)), s0_l), -eps_l)
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = fadd(t5, t7)
     t10 = t9 if t8 else t5
     t11 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) <= f32(0.0)
     t12 = f32(1.0) if t11 else f32(0.0)
     t13 = fmul(t3, t12)
-    t14 = fdiv(t13, t2)
-    t15 = -t14
-    t16 = eps_l if t1 else s0_l
+    t14 = -fdiv(t13, t2)
+    t15 = eps_l if t1 else s0_l
+    t16 = -t3
     t17 = inverse(t2)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, s2_of), s2_of_l), fmul(t3, t16)), t17), t12)
-    t19 = fsub(fadd(libdevice.fmaf(t15, t2, t13), fadd(libdevice.fmaf(t3, t12, -t13), t18)), fmul(t14, t16))
-    t20 = -fmul(t19, t17)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t15, t20)
-    t23 = t22 if t21 else t15
-    t24 = (fsub(t20, fsub(t22, t15)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t18 = fmul(libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t2, s2_of), s2_of_l)), t17)
+    t19 = fadd(libdevice.fmaf(t14, t2, t13), libdevice.fmaf(t18, t12, libdevice.fmaf(t3, t12, -t13)))
+    t20 = fmul(libdevice.fmaf(t14, t15, t19), t17)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = -t20
+    t23 = fadd(t14, t22)
+    t24 = t23 if t21 else t14
+    t25 = fsub(t22, fsub(t23, t14)) if t21 else f32(0.0)
+    t26 = t25 if libdevice.fabsf(t24) < f32(math.inf) else f32(0.0)
+    return t24, t26
 
 
 # deps = (0 if Eq(s0, 0) else s2)
@@ -3440,12 +3448,12 @@ def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_eq_1(s0, s0_l, s2, s2_l):
     t1 = fadd(s0, f32(-0.0))
     t2 = fsub(t1, s0)
     t3 = fadd(fadd(fsub(s0, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s2_l
     t8 = f32(0.0) if t6 else s2
-    return fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
+    return fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
 
 
 # s2 = -s2_of*(1 if eps >= s0 else 0)/first_max(eps, s0)**2
@@ -3502,7 +3510,7 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, 
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = lane
@@ -3525,16 +3533,16 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     i = u32(lane * u32(4))
@@ -3562,7 +3570,7 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_block(x, p, p_l, eps, eps_l, out_, rows, n,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     i = lane
@@ -3584,16 +3592,16 @@ def value_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, p_l, eps, eps_l, out_, row
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     i = u32(lane * u32(4))
@@ -3622,7 +3630,7 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     i = lane
@@ -3645,10 +3653,10 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     i = u32(lane * u32(2))
@@ -3674,7 +3682,7 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_block(x, p, eps, out_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     i = lane
@@ -3696,10 +3704,10 @@ def value_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(x, p, eps, out_, rows, n, inner)
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     i = u32(lane * u32(2))
@@ -3726,7 +3734,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, 
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -3763,16 +3771,16 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -3821,7 +3829,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, p_l, eps, eps_l, dx_, rows, n,
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -3857,16 +3865,16 @@ def vjp_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -3916,7 +3924,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -3951,10 +3959,10 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -3995,7 +4003,7 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, eps, dx_, rows, n, inner):
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -4029,10 +4037,10 @@ def vjp_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, dx_, rows, n, inner)
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -4074,7 +4082,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, p_l, eps, eps_l, deps_, row
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -4104,16 +4112,16 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -4151,7 +4159,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, p_l, eps, eps_l, deps_, ro
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -4180,16 +4188,16 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, p_l, eps, eps_l, deps
     while i < n:
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s2_of, s2_of_l = f32(0), f32(0)
@@ -4228,7 +4236,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp(g, x, p, eps, deps_, rows, n, inner)
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -4258,10 +4266,10 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_warp_wide(g, x, p, eps, deps_, rows, n, i
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -4293,7 +4301,7 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_block(g, x, p, eps, deps_, rows, n, inner
     while i < n:
         x_i = load(x, u32(at + i * inner))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -4322,10 +4330,10 @@ def vjp_eps_f64_p_ne_inf_p_ne_2_p_eq_1_block_wide(g, x, p, eps, deps_, rows, n, 
     while i < n:
         x_i, x_i_1 = load2(x, u32(at + i))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core_p_ne_inf_p_ne_2_p_eq_1(x_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s2_of, s2_of_l = 0.0, 0.0
@@ -4357,69 +4365,64 @@ def value_f32_m0_core_p_ne_inf_p_ne_2_p_ne_1(x_C1):
 # y0[C] = m0*x[C]
 @core
 def value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_C):
-    t1 = fmul(x_C, m0)
-    t2 = libdevice.fmaf(x_C, m0, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(x_C, m0)
 
 
 # s0 = sum over C.1 of Abs(y0[C.1])**p
 @core
-def value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C1, y0_C1_l):
-    t1 = -y0_C1_l if y0_C1 < f32(0.0) else y0_C1_l
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.fabsf(y0_C1)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return powf_sum(t5, t6, t9, t10), t12
+def value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C1):
+    t1 = libdevice.fabsf(y0_C1)
+    t2 = libdevice.fabsf(p_l) < f32(math.inf)
+    t3 = fadd(p, p_l)
+    t4 = t3 if t2 else p
+    t5 = fsub(p_l, fsub(t3, p)) if t2 else f32(0.0)
+    t6 = powf_sum_low(t1, f32(0.0), t4, t5)
+    t7 = t6 if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return powf_sum(t1, f32(0.0), t4, t5), t7
 
 
 # e0 = s0**(1/p)
 @core
 def value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum_low(t3, t4, t10, t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = powf_sum(t3, t4, t10, t11)
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # out[C] = (0 if Eq(e0, 0) else y0[C]/first_max(eps*m0, e0))
 @core
-def value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_C, y0_C_l):
+def value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_C):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = fmul(eps, m0)
     t8 = e0 < t7
     t9 = t7 if t8 else e0
     t10 = fdiv(y0_C, t9)
-    t11 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t12 = f32(0.0) if t6 else fmul(fsub(fadd(libdevice.fmaf(-t10, t9, y0_C), y0_C_l), t11), inverse(t9))
-    t13 = f32(0.0) if t6 else t10
-    return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
+    t11 = -t10
+    t12 = libdevice.fmaf(t11, fmul(eps_l, m0) if t8 else e0_l, libdevice.fmaf(t11, t9, y0_C))
+    t13 = f32(0.0) if t6 else fmul(t12, inverse(t9))
+    t14 = f32(0.0) if t6 else t10
+    return fadd(t14, t13) if libdevice.fabsf(t13) < f32(math.inf) else t14
 
 
 # m0 = scale over C.1 of x[C.1]
@@ -4491,34 +4494,36 @@ def value_f64_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, y0_C, y0_C_l):
 # e1 = s0**(-1 + 1/p)
 @core
 def vjp_f32_e1_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fadd(t5, f32(-1.0))
-    t7 = fsub(t6, t5)
-    t8 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t9 = fadd(fadd(fsub(t5, fsub(t6, t7)), fsub(f32(-1.0), t7)), t8)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t6, t9)
-    t12 = t11 if t10 else t6
-    t13 = fsub(t9, fsub(t11, t6)) if t10 else f32(0.0)
-    t14 = powf_sum_low(t3, t4, t12, t13)
-    t15 = fsub(t14, t14) == f32(0.0)
-    t16 = powf_sum(t3, t4, t12, t13)
-    t17 = fadd(t16, t14)
-    t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t6 = -t5
+    t7 = fadd(t5, f32(-1.0))
+    t8 = fsub(t7, t5)
+    t9 = libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0)))
+    t10 = libdevice.fmaf(t9, inverse(p), fadd(fsub(t5, fsub(t7, t8)), fsub(f32(-1.0), t8)))
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = fadd(t7, t10)
+    t13 = t12 if t11 else t7
+    t14 = fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)
+    t15 = powf_sum_low(t3, t4, t13, t14)
+    t16 = libdevice.fabsf(t15) < f32(math.inf)
+    t17 = powf_sum(t3, t4, t13, t14)
+    t18 = fadd(t17, t15)
+    t19 = t18 if t16 else t17
+    t20 = fsub(t15, fsub(t18, t17)) if t16 else f32(0.0)
+    t21 = t20 if libdevice.fabsf(t19) < f32(math.inf) else f32(0.0)
+    return t19, t21
 
 
 # s2_of = sum over C.1 of g[C.1]*y0[C.1]
 @core
-def vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_C1, y0_C1, y0_C1_l):
+def vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_C1, y0_C1):
     t1 = fmul(g_C1, y0_C1)
-    t2 = fadd(libdevice.fmaf(g_C1, y0_C1, -t1), fmul(g_C1, y0_C1_l))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(g_C1, y0_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -4533,35 +4538,39 @@ def vjp_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, eps, eps_l, m0, p
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t9 = fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8))
+    t10 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0), t9), -eps_l)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
     t15 = fadd(s0, f32(-0.0))
     t16 = fsub(t15, s0)
     t17 = fadd(fadd(fsub(s0, fsub(t15, t16)), fsub(f32(-0.0), t16)), s0_l)
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = fadd(t15, t17)
     t20 = (t19 if t18 else t15) == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) == f32(0.0)
     t21 = f32(0.0) if t20 else e1
     t22 = fdiv(t21, p)
     t23 = f32(0.0) if t14 else t22
     t24 = fmul(t4, t23)
-    t25 = fdiv(t24, t3)
-    t26 = -t25
-    t27 = fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e1_l), fmul(t22, p_l))
-    t28 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
-    t29 = inverse(t3)
-    t30 = fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else fmul(t27, inverse(p))))
-    t31 = fadd(t30, fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t28)), t29), t23))
-    t32 = -fmul(fsub(fadd(libdevice.fmaf(t26, t3, t24), t31), fmul(t25, t28)), t29)
-    t33 = fsub(t32, t32) == f32(0.0)
-    t34 = fadd(t26, t32)
-    t35 = t34 if t33 else t26
-    t36 = (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
-    return t35, t36
+    t25 = -fdiv(t24, t3)
+    t26 = fmul(eps_l, m0) if t2 else e0_l
+    t27 = -t4
+    t28 = inverse(t3)
+    t29 = -t22
+    t30 = libdevice.fmaf(t29, p_l, fadd(libdevice.fmaf(t29, p, t21), f32(0.0) if t20 else e1_l))
+    t31 = libdevice.fmaf(t4, f32(0.0) if t14 else fmul(t30, inverse(p)), libdevice.fmaf(t4, t23, -t24))
+    t32 = fmul(libdevice.fmaf(t27, t26, fadd(libdevice.fmaf(t27, t3, s2_of), s2_of_l)), t28)
+    t33 = libdevice.fmaf(t25, t26, fadd(libdevice.fmaf(t25, t3, t24), libdevice.fmaf(t32, t23, t31)))
+    t34 = fmul(t33, t28)
+    t35 = libdevice.fabsf(t34) < f32(math.inf)
+    t36 = -t34
+    t37 = fadd(t25, t36)
+    t38 = t37 if t35 else t25
+    t39 = fsub(t36, fsub(t37, t25)) if t35 else f32(0.0)
+    t40 = t39 if libdevice.fabsf(t38) < f32(math.inf) else f32(0.0)
+    return t38, t40
 
 
 # s3 = (0 if Eq(e0, 0) else s2)
@@ -4570,62 +4579,55 @@ def vjp_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s2_l
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = f32(0.0) if t6 else s2
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
 # dx[C] = m0*(0 if Eq(e0, 0) else p*s3*Abs(y0[C])**(p - 1)*sign(y0[C]) + g[C]/first_max(eps*m0, e0))
 @core
-def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_C, y0_C, y0_C_l):
+def vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_C, y0_C):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = fmul(eps, m0)
     t8 = e0 < t7
     t9 = t7 if t8 else e0
     t10 = fdiv(g_C, t9)
-    t11 = fmul(p, s3)
-    t12 = -y0_C_l if y0_C < f32(0.0) else y0_C_l
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = libdevice.fabsf(y0_C)
-    t15 = fadd(t14, t12)
-    t16 = t15 if t13 else t14
-    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
-    t18 = fadd(p, f32(-1.0))
-    t19 = fsub(t18, p)
-    t20 = fadd(fadd(fsub(p, fsub(t18, t19)), fsub(f32(-1.0), t19)), p_l)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)
-    t25 = powf_sum(t16, t17, t23, t24)
-    t26 = fmul(t11, t25)
-    t27 = fadd(y0_C, y0_C_l) if fsub(y0_C_l, y0_C_l) == f32(0.0) else y0_C
-    t28 = f32(1.0) if f32(0.0) < t27 else f32(-1.0) if t27 < f32(0.0) else f32(0.0)
-    t29 = fmul(t26, t28)
-    t30 = fadd(t10, t29)
-    t31 = f32(0.0) if t6 else t30
-    t32 = fmul(m0, t31)
-    t33 = fsub(t30, t10)
-    t34 = fmul(t10, fadd(libdevice.fmaf(eps, m0, -t7), fmul(eps_l, m0)) if t8 else e0_l)
-    t35 = fmul(fsub(libdevice.fmaf(-t10, t9, g_C), t34), inverse(t9))
-    t36 = fadd(libdevice.fmaf(t11, t25, -t26), fmul(t11, powf_sum_low(t16, t17, t23, t24)))
-    t37 = fadd(t36, fmul(fadd(fadd(libdevice.fmaf(p, s3, -t11), fmul(p, s3_l)), fmul(p_l, s3)), t25))
-    t38 = fadd(fadd(fsub(t10, fsub(t30, t33)), fsub(t29, t33)), t35)
-    t39 = fmul(m0, f32(0.0) if t6 else fadd(t38, fadd(libdevice.fmaf(t26, t28, -t29), fmul(t37, t28))))
-    t40 = fadd(libdevice.fmaf(m0, t31, -t32), t39)
-    return fadd(t32, t40) if fsub(t40, t40) == f32(0.0) else t32
+    t11 = -t10
+    t12 = fmul(p, s3)
+    t13 = libdevice.fabsf(y0_C)
+    t14 = fadd(p, f32(-1.0))
+    t15 = fsub(t14, p)
+    t16 = fadd(fadd(fsub(p, fsub(t14, t15)), fsub(f32(-1.0), t15)), p_l)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
+    t18 = fadd(t14, t16)
+    t19 = t18 if t17 else t14
+    t20 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
+    t21 = powf_sum(t13, f32(0.0), t19, t20)
+    t22 = fmul(t12, t21)
+    t23 = f32(1.0) if f32(0.0) < y0_C else f32(-1.0) if y0_C < f32(0.0) else f32(0.0)
+    t24 = fmul(t22, t23)
+    t25 = fadd(t10, t24)
+    t26 = fsub(t25, t10)
+    t27 = libdevice.fmaf(t11, fmul(eps_l, m0) if t8 else e0_l, libdevice.fmaf(t11, t9, g_C))
+    t28 = libdevice.fmaf(t12, powf_sum_low(t13, f32(0.0), t19, t20), libdevice.fmaf(t12, t21, -t22))
+    t29 = libdevice.fmaf(p_l, s3, libdevice.fmaf(p, s3_l, libdevice.fmaf(p, s3, -t12)))
+    t30 = libdevice.fmaf(libdevice.fmaf(t29, t21, t28), t23, libdevice.fmaf(t22, t23, -t24))
+    t31 = fadd(libdevice.fmaf(t27, inverse(t9), fadd(fsub(t10, fsub(t25, t26)), fsub(t24, t26))), t30)
+    t32 = fmul(f32(0.0) if t6 else t31, m0)
+    t33 = fmul(f32(0.0) if t6 else t25, m0)
+    return fadd(t33, t32) if libdevice.fabsf(t32) < f32(math.inf) else t33
 
 
 # e1 = s0**(-1 + 1/p)
@@ -4762,30 +4764,25 @@ def vjp_f64_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, m0, p, s3, s3_l, g_C, 
 
 # e0[C] = Abs(y0[C])**p
 @core
-def vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C, y0_C_l):
-    t1 = -y0_C_l if y0_C < f32(0.0) else y0_C_l
-    t2 = fsub(t1, t1) == f32(0.0)
-    t3 = libdevice.fabsf(y0_C)
-    t4 = fadd(t3, t1)
-    t5 = t4 if t2 else t3
-    t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
-    t8 = fadd(p, p_l)
-    t9 = t8 if t7 else p
-    t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t5, t6, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+def vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_C):
+    t1 = libdevice.fabsf(y0_C)
+    t2 = libdevice.fabsf(p_l) < f32(math.inf)
+    t3 = fadd(p, p_l)
+    t4 = t3 if t2 else p
+    t5 = fsub(p_l, fsub(t3, p)) if t2 else f32(0.0)
+    t6 = powf_sum_low(t1, f32(0.0), t4, t5)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = powf_sum(t1, f32(0.0), t4, t5)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s0 = sum over C.1 of e0[C.1]
 @core
 def vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_C1, e0_C1_l):
-    t1 = e0_C1_l if fsub(e0_C1_l, e0_C1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_C1_l if libdevice.fabsf(e0_C1_l) < f32(math.inf) else f32(0.0)
     return e0_C1, t1
 
 
@@ -4793,23 +4790,23 @@ def vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_C1, e0_C1_l):
 @core
 def vjp_p_f32_e2_core_p_ne_inf_p_ne_2_p_ne_1(m0):
     t1 = logf_low(m0)
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(m0)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
 # e3 = log(s0)
 @core
 def vjp_p_f32_e3_core_p_ne_inf_p_ne_2_p_ne_1(s0, s0_l):
-    t1 = fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))
-    t2 = fsub(t1, t1) == f32(0.0)
+    t1 = libdevice.fmaf(s0_l, fdiv(f32(1.0), s0), logf_low(s0))
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(s0)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -4824,9 +4821,9 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, 
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), inverse(m0))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t9 = fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8))
+    t10 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), inverse(m0), t9), -eps_l)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
@@ -4834,29 +4831,31 @@ def vjp_p_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e2, e2_l, e3, e3_l, eps, 
     t16 = -fmul(e2, p)
     t17 = fadd(e3, t16)
     t18 = fmul(t15, t17)
-    t19 = fdiv(t18, p)
-    t20 = -t19
-    t21 = f32(0.0) if t14 else t20
-    t22 = fmul(t4, t21)
-    t23 = fdiv(t22, t3)
-    t24 = -t23
-    t25 = fsub(t17, e3)
-    t26 = -fadd(fadd(libdevice.fmaf(e2, p, t16), fmul(e2, p_l)), fmul(e2_l, p))
-    t27 = fmul(t15, fadd(fadd(fadd(fsub(e3, fsub(t17, t25)), fsub(t16, t25)), e3_l), t26))
-    t28 = inverse(p)
-    t29 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t15, p, e1), e1_l), fmul(t15, p_l)), t28), t17)
-    t30 = fadd(libdevice.fmaf(t20, p, t18), fadd(fadd(libdevice.fmaf(t15, t17, -t18), t27), t29))
-    t31 = fmul(t4, f32(0.0) if t14 else -fmul(fsub(t30, fmul(t19, p_l)), t28))
-    t32 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
-    t33 = inverse(t3)
-    t34 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t32)), t33), t21)
-    t35 = fadd(libdevice.fmaf(t24, t3, t22), fadd(fadd(libdevice.fmaf(t4, t21, -t22), t31), t34))
-    t36 = -fmul(fsub(t35, fmul(t23, t32)), t33)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = fadd(t24, t36)
-    t39 = t38 if t37 else t24
-    t40 = (fsub(t36, fsub(t38, t24)) if t37 else f32(0.0)) if fsub(t39, t39) == f32(0.0) else f32(0.0)
-    return t39, t40
+    t19 = -fdiv(t18, p)
+    t20 = f32(0.0) if t14 else t19
+    t21 = fmul(t4, t20)
+    t22 = -fdiv(t21, t3)
+    t23 = fmul(eps_l, m0) if t2 else e1_l
+    t24 = -t4
+    t25 = inverse(t3)
+    t26 = -t15
+    t27 = inverse(p)
+    t28 = fsub(t17, e3)
+    t29 = -libdevice.fmaf(e2_l, p, libdevice.fmaf(e2, p_l, libdevice.fmaf(e2, p, t16)))
+    t30 = fadd(fadd(fadd(fsub(e3, fsub(t17, t28)), fsub(t16, t28)), e3_l), t29)
+    t31 = fmul(libdevice.fmaf(t26, p_l, fadd(libdevice.fmaf(t26, p, e1), e1_l)), t27)
+    t32 = libdevice.fmaf(t31, t17, libdevice.fmaf(t15, t30, libdevice.fmaf(t15, t17, -t18)))
+    t33 = f32(0.0) if t14 else -fmul(libdevice.fmaf(t19, p_l, fadd(libdevice.fmaf(t19, p, t18), t32)), t27)
+    t34 = fmul(libdevice.fmaf(t24, t23, fadd(libdevice.fmaf(t24, t3, s2_of), s2_of_l)), t25)
+    t35 = libdevice.fmaf(t34, t20, libdevice.fmaf(t4, t33, libdevice.fmaf(t4, t20, -t21)))
+    t36 = fmul(libdevice.fmaf(t22, t23, fadd(libdevice.fmaf(t22, t3, t21), t35)), t25)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
+    t38 = -t36
+    t39 = fadd(t22, t38)
+    t40 = t39 if t37 else t22
+    t41 = fsub(t38, fsub(t39, t22)) if t37 else f32(0.0)
+    t42 = t41 if libdevice.fabsf(t40) < f32(math.inf) else f32(0.0)
+    return t40, t42
 
 
 # s3 = -s3_of*(0 if eps >= e1/m0 else (0 if Eq(s0, 0) else e4)/p)/first_max(eps*m0, e1)**2
@@ -4870,35 +4869,39 @@ def vjp_p_f32_s3_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, e4, e4_l, eps, eps_l, m0,
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), inverse(m0))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t9 = fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8))
+    t10 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t5, m0, e1), e1_l), inverse(m0), t9), -eps_l)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
     t15 = fadd(s0, f32(-0.0))
     t16 = fsub(t15, s0)
     t17 = fadd(fadd(fsub(s0, fsub(t15, t16)), fsub(f32(-0.0), t16)), s0_l)
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = fadd(t15, t17)
     t20 = (t19 if t18 else t15) == f32(0.0) and (fsub(t17, fsub(t19, t15)) if t18 else f32(0.0)) == f32(0.0)
     t21 = f32(0.0) if t20 else e4
     t22 = fdiv(t21, p)
     t23 = f32(0.0) if t14 else t22
     t24 = fmul(t4, t23)
-    t25 = fdiv(t24, t3)
-    t26 = -t25
-    t27 = fsub(fadd(libdevice.fmaf(-t22, p, t21), f32(0.0) if t20 else e4_l), fmul(t22, p_l))
-    t28 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e1_l
-    t29 = inverse(t3)
-    t30 = fadd(libdevice.fmaf(t4, t23, -t24), fmul(t4, f32(0.0) if t14 else fmul(t27, inverse(p))))
-    t31 = fadd(t30, fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s3_of), s3_of_l), fmul(t4, t28)), t29), t23))
-    t32 = -fmul(fsub(fadd(libdevice.fmaf(t26, t3, t24), t31), fmul(t25, t28)), t29)
-    t33 = fsub(t32, t32) == f32(0.0)
-    t34 = fadd(t26, t32)
-    t35 = t34 if t33 else t26
-    t36 = (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
-    return t35, t36
+    t25 = -fdiv(t24, t3)
+    t26 = fmul(eps_l, m0) if t2 else e1_l
+    t27 = -t4
+    t28 = inverse(t3)
+    t29 = -t22
+    t30 = libdevice.fmaf(t29, p_l, fadd(libdevice.fmaf(t29, p, t21), f32(0.0) if t20 else e4_l))
+    t31 = libdevice.fmaf(t4, f32(0.0) if t14 else fmul(t30, inverse(p)), libdevice.fmaf(t4, t23, -t24))
+    t32 = fmul(libdevice.fmaf(t27, t26, fadd(libdevice.fmaf(t27, t3, s3_of), s3_of_l)), t28)
+    t33 = libdevice.fmaf(t25, t26, fadd(libdevice.fmaf(t25, t3, t24), libdevice.fmaf(t32, t23, t31)))
+    t34 = fmul(t33, t28)
+    t35 = libdevice.fabsf(t34) < f32(math.inf)
+    t36 = -t34
+    t37 = fadd(t25, t36)
+    t38 = t37 if t35 else t25
+    t39 = fsub(t36, fsub(t37, t25)) if t35 else f32(0.0)
+    t40 = t39 if libdevice.fabsf(t38) < f32(math.inf) else f32(0.0)
+    return t38, t40
 
 
 # s4 = (0 if Eq(e1, 0) else s3)
@@ -4907,43 +4910,42 @@ def vjp_p_f32_s4_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s3, s3_l):
     t1 = fadd(e1, f32(-0.0))
     t2 = fsub(t1, e1)
     t3 = fadd(fadd(fsub(e1, fsub(t1, t2)), fsub(f32(-0.0), t2)), e1_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = f32(0.0) if t6 else s3_l
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = f32(0.0) if t6 else s3
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
 # s5_of = sum over C.1 of (-e2 + log(Abs(y0[C.1])))*e0[C.1]
 @core
-def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_C1, e0_C1_l, y0_C1, y0_C1_l):
+def vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_C1, e0_C1_l, y0_C1):
     t1 = -e2
     t2 = libdevice.fabsf(y0_C1)
     t3 = libdevice.logf(t2)
     t4 = fadd(t1, t3)
     t5 = fmul(e0_C1, t4)
     t6 = fsub(t4, t1)
-    t7 = fadd(logf_low(t2), fmul(-y0_C1_l if y0_C1 < f32(0.0) else y0_C1_l, fdiv(f32(1.0), t2)))
-    t8 = fmul(e0_C1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e2_l), t7))
-    t9 = fadd(fadd(libdevice.fmaf(e0_C1, t4, -t5), t8), fmul(e0_C1_l, t4))
-    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t5, t10
+    t7 = fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e2_l), logf_low(t2))
+    t8 = libdevice.fmaf(e0_C1_l, t4, libdevice.fmaf(e0_C1, t7, libdevice.fmaf(e0_C1, t4, -t5)))
+    t9 = t8 if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
+    return t5, t9
 
 
 # s5 = s4*s5_of
 @core
 def vjp_p_f32_s5_core_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
     t1 = fmul(s4, s5_of)
-    t2 = fadd(fadd(libdevice.fmaf(s4, s5_of, -t1), fmul(s4, s5_of_l)), fmul(s4_l, s5_of))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s4_l, s5_of, libdevice.fmaf(s4, s5_of_l, libdevice.fmaf(s4, s5_of, -t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -4953,14 +4955,14 @@ def vjp_p_f32_dp_core_p_ne_inf_p_ne_2_p_ne_1(e1, e1_l, s2, s2_l, s5, s5_l):
     t1 = fadd(e1, f32(-0.0))
     t2 = fsub(t1, e1)
     t3 = fadd(fadd(fsub(e1, fsub(t1, t2)), fsub(f32(-0.0), t2)), e1_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = fadd(s2, s5)
     t8 = fsub(t7, s2)
     t9 = f32(0.0) if t6 else fadd(fadd(fadd(fsub(s2, fsub(t7, t8)), fsub(s5, t8)), s2_l), s5_l)
     t10 = f32(0.0) if t6 else t7
-    return fadd(t10, t9) if fsub(t9, t9) == f32(0.0) else t10
+    return fadd(t10, t9) if libdevice.fabsf(t9) < f32(math.inf) else t10
 
 
 # e0[C] = Abs(y0[C])**p
@@ -5165,26 +5167,28 @@ def vjp_eps_f32_s2_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, s2_of, 
     t6 = -eps
     t7 = fadd(t5, t6)
     t8 = fsub(t7, t5)
-    t9 = fmul(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0))
-    t10 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t9), -eps_l)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t9 = fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8))
+    t10 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t5, m0, e0), e0_l), inverse(m0), t9), -eps_l)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t7, t10)
     t13 = t12 if t11 else t7
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t7)) if t11 else f32(0.0)) <= f32(0.0)
     t15 = f32(1.0) if t14 else f32(0.0)
     t16 = fmul(t4, t15)
-    t17 = fdiv(t16, t3)
-    t18 = -t17
-    t19 = fadd(libdevice.fmaf(eps, m0, -t1), fmul(eps_l, m0)) if t2 else e0_l
+    t17 = -fdiv(t16, t3)
+    t18 = fmul(eps_l, m0) if t2 else e0_l
+    t19 = -t4
     t20 = inverse(t3)
-    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, s2_of), s2_of_l), fmul(t4, t19)), t20), t15)
-    t22 = fsub(fadd(libdevice.fmaf(t18, t3, t16), fadd(libdevice.fmaf(t4, t15, -t16), t21)), fmul(t17, t19))
-    t23 = -fmul(t22, t20)
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t18, t23)
-    t26 = t25 if t24 else t18
-    t27 = (fsub(t23, fsub(t25, t18)) if t24 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
-    return t26, t27
+    t21 = fmul(libdevice.fmaf(t19, t18, fadd(libdevice.fmaf(t19, t3, s2_of), s2_of_l)), t20)
+    t22 = fadd(libdevice.fmaf(t17, t3, t16), libdevice.fmaf(t21, t15, libdevice.fmaf(t4, t15, -t16)))
+    t23 = fmul(libdevice.fmaf(t17, t18, t22), t20)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
+    t25 = -t23
+    t26 = fadd(t17, t25)
+    t27 = t26 if t24 else t17
+    t28 = fsub(t25, fsub(t26, t17)) if t24 else f32(0.0)
+    t29 = t28 if libdevice.fabsf(t27) < f32(math.inf) else f32(0.0)
+    return t27, t29
 
 
 # deps = m0*(0 if Eq(e0, 0) else s2)
@@ -5193,13 +5197,12 @@ def vjp_eps_f32_deps_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, m0, s2, s2_l):
     t1 = fadd(e0, f32(-0.0))
     t2 = fsub(t1, e0)
     t3 = fadd(fadd(fsub(e0, fsub(t1, t2)), fsub(f32(-0.0), t2)), e0_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
-    t7 = f32(0.0) if t6 else s2
-    t8 = fmul(m0, t7)
-    t9 = fadd(libdevice.fmaf(m0, t7, -t8), fmul(m0, f32(0.0) if t6 else s2_l))
-    return fadd(t8, t9) if fsub(t9, t9) == f32(0.0) else t8
+    t7 = fmul(f32(0.0) if t6 else s2_l, m0)
+    t8 = fmul(f32(0.0) if t6 else s2, m0)
+    return fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
 
 
 # s2 = -s2_of*(1 if eps >= e0/m0 else 0)/first_max(eps*m0, e0)**2
@@ -5267,8 +5270,8 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -5276,10 +5279,8 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp(x, p, p_l, eps, eps_l, out_, rows, n, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        store(
-            out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i)
-        )
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i))
         i = u32(i + warp_width)
 
 
@@ -5291,7 +5292,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5318,22 +5319,22 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5343,12 +5344,12 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(x, p, p_l, eps, eps_l, out_, rows
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
-            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, eps, eps_l, m0, y0_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -5373,8 +5374,8 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block(x, p, p_l, eps, eps_l, out_, rows, n,
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -5382,10 +5383,8 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block(x, p, p_l, eps, eps_l, out_, rows, n,
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        store(
-            out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i)
-        )
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        store(out_, u32(at + i * inner), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i))
         i = u32(i + block_width)
 
 
@@ -5397,7 +5396,7 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5424,23 +5423,23 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5451,18 +5450,18 @@ def value_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(x, p, p_l, eps, eps_l, out_, row
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i, y0_l_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1, y0_l_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2, y0_l_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
-            e0, e0_l, eps, eps_l, m0, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_1), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, y0_i_2), value_f32_out_core_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, eps, eps_l, m0, y0_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -5670,8 +5669,8 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -5682,8 +5681,8 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, 
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -5695,11 +5694,11 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dx_, rows, n, 
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
+            vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i),
         )
         i = u32(i + warp_width)
 
@@ -5712,7 +5711,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5739,22 +5738,22 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5767,17 +5766,17 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -5792,12 +5791,12 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dx_, rows
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
-            e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -5822,8 +5821,8 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dx_, rows, n,
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -5834,8 +5833,8 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dx_, rows, n,
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -5847,11 +5846,11 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dx_, rows, n,
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
         store(
             dx_,
             u32(at + i * inner),
-            vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i),
+            vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i),
         )
         i = u32(i + block_width)
 
@@ -5864,7 +5863,7 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -5891,23 +5890,23 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -5921,23 +5920,23 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -5953,18 +5952,18 @@ def vjp_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dx_, row
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i, y0_l_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
-            e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i, y0_i), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_1, y0_i_1), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_2, y0_i_2), vjp_f32_dx_core_p_ne_inf_p_ne_2_p_ne_1(
+            e0, e0_l, eps, eps_l, m0, p, p_l, s3, s3_l, g_i_3, y0_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
@@ -6254,8 +6253,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
@@ -6268,8 +6267,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -6282,8 +6281,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width)
     s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
@@ -6295,9 +6294,9 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, dp_, rows, n
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
@@ -6315,7 +6314,7 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
     lane = warp_lane()
     at = u32(row * n)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
+    keep = n <= u32(640)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -6342,31 +6341,31 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = e0_i, e0_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = e0_i_1, e0_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = e0_i_2, e0_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = e0_i_3, e0_l_i_3
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)], kept[own + u64(640)] = e0_i, e0_l_i
+            kept[own + u64(32)], kept[own + u64(672)] = e0_i_1, e0_l_i_1
+            kept[own + u64(64)], kept[own + u64(704)] = e0_i_2, e0_l_i_2
+            kept[own + u64(96)], kept[own + u64(736)] = e0_i_3, e0_l_i_3
+            kept[own + u64(1280)] = y0_i
+            kept[own + u64(1312)] = y0_i_1
+            kept[own + u64(1344)] = y0_i_2
+            kept[own + u64(1376)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -6381,23 +6380,23 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
+            y0_i = kept[own + u64(1280)]
+            y0_i_1 = kept[own + u64(1312)]
+            y0_i_2 = kept[own + u64(1344)]
+            y0_i_3 = kept[own + u64(1376)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -6414,23 +6413,23 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
+            y0_i = kept[own + u64(1280)]
+            y0_i_1 = kept[own + u64(1312)]
+            y0_i_2 = kept[own + u64(1344)]
+            y0_i_3 = kept[own + u64(1376)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + warp_width * u32(4))
     s3_of, s3_of_l = fwarp_sum(s3_of, s3_of_l)
@@ -6446,44 +6445,38 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, dp_, ro
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
+            e0_i, e0_l_i = kept[own + u64(0)], kept[own + u64(640)]
+            e0_i_1, e0_l_i_1 = kept[own + u64(32)], kept[own + u64(672)]
+            e0_i_2, e0_l_i_2 = kept[own + u64(64)], kept[own + u64(704)]
+            e0_i_3, e0_l_i_3 = kept[own + u64(96)], kept[own + u64(736)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
+            y0_i = kept[own + u64(1280)]
+            y0_i_1 = kept[own + u64(1312)]
+            y0_i_2 = kept[own + u64(1344)]
+            y0_i_3 = kept[own + u64(1376)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
-            e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
-        )
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
-            e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
-        )
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
-            e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3
-        )
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + warp_width * u32(4))
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
@@ -6511,8 +6504,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dp_, rows, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
@@ -6525,8 +6518,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dp_, rows, 
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -6539,8 +6532,8 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dp_, rows, 
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width)
     s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
@@ -6552,9 +6545,9 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, dp_, rows, 
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
@@ -6598,20 +6591,20 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i, e0_l_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_1, e0_l_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_2, e0_l_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0_here, s0_l_here = vjp_p_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(e0_i_3, e0_l_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
@@ -6619,10 +6612,10 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
             kept[own + u64(256)], kept[own + u64(2304)] = e0_i_1, e0_l_i_1
             kept[own + u64(512)], kept[own + u64(2560)] = e0_i_2, e0_l_i_2
             kept[own + u64(768)], kept[own + u64(2816)] = e0_i_3, e0_l_i_3
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e1, e1_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -6637,23 +6630,23 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -6670,23 +6663,23 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
-        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s3_of_here, s3_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s3_of, s3_of_l = fsum_step(s3_of, s3_of_l, s3_of_here, s3_of_l_here)
         i = u32(i + block_width * u32(4))
     s3_of, s3_of_l = fblock_sum(s3_of, s3_of_l)
@@ -6708,38 +6701,32 @@ def vjp_p_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, dp_, r
             e0_i_3, e0_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            e0_i, e0_l_i = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            e0_i_1, e0_l_i_1 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            e0_i_2, e0_l_i_2 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+            e0_i_3, e0_l_i_3 = vjp_p_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i, e0_l_i, y0_i)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
-            e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1, y0_l_i_1
-        )
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i_1, e0_l_i_1, y0_i_1)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
-            e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2, y0_l_i_2
-        )
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i_2, e0_l_i_2, y0_i_2)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
-        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(
-            e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3, y0_l_i_3
-        )
+        s5_of_here, s5_of_l_here = vjp_p_f32_s5_of_core_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e0_i_3, e0_l_i_3, y0_i_3)
         s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, s5_of_l_here)
         i = u32(i + block_width * u32(4))
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
@@ -7146,8 +7133,8 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, deps_, row
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -7157,8 +7144,8 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp(g, x, p, p_l, eps, eps_l, deps_, row
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -7175,7 +7162,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -7202,22 +7189,22 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -7229,17 +7216,17 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_warp_wide(g, x, p, p_l, eps, eps_l, deps_
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -7267,8 +7254,8 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, deps_, ro
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -7278,8 +7265,8 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block(g, x, p, p_l, eps, eps_l, deps_, ro
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -7296,7 +7283,7 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -7323,23 +7310,23 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     e0, e0_l = value_f32_e0_core_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l)
@@ -7352,23 +7339,23 @@ def vjp_eps_f32_p_ne_inf_p_ne_2_p_ne_1_block_wide(g, x, p, p_l, eps, eps_l, deps
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i)
+            y0_i_1 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core_p_ne_inf_p_ne_2_p_ne_1(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core_p_ne_inf_p_ne_2_p_ne_1(g_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)

@@ -5,6 +5,8 @@
 return x / sqrt(mean(x**2, C) + eps) * weight
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -42,6 +44,7 @@ from symgen.runtime.device_rows import (
     dwarp_sum,
     fblock_scale,
     fblock_sum,
+    ffew,
     fkept,
     fscale_step,
     fsum_step,
@@ -64,18 +67,15 @@ def value_f32_m0_core(x_C1):
 # y0[C] = m0*x[C]
 @core
 def value_f32_y0_core(m0, x_C):
-    t1 = fmul(x_C, m0)
-    t2 = libdevice.fmaf(x_C, m0, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(x_C, m0)
 
 
 # s0 = sum over C.1 of y0[C.1]**2
 @core
-def value_f32_s0_core(y0_C1, y0_C1_l):
+def value_f32_s0_core(y0_C1):
     t1 = fmul(y0_C1, y0_C1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_C1, y0_C1, -t1), fmul(y0_C1, y0_C1_l)), fmul(y0_C1_l, y0_C1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_C1, y0_C1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -84,10 +84,10 @@ def value_f32_s0_core(y0_C1, y0_C1_l):
 def value_f32_h3_core(eps, eps_l):
     t1 = libdevice.fsqrt_rn(eps)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, eps), eps_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -98,34 +98,37 @@ def value_f32_e0_core(h3, h3_l, m0, s0, s0_l, n_C):
     t2 = libdevice.fsqrt_rn(s0)
     t3 = libdevice.fsqrt_rn(n_C)
     t4 = fdiv(t2, t3)
-    t5 = libdevice.fabsf(t1) < libdevice.fabsf(t4)
-    t6 = t4 if t5 else t1
-    t7 = fmul(t6, t6)
-    t8 = libdevice.hypotf(t4, t1)
-    t9 = fmul(t8, t8)
-    t10 = t1 if t5 else t4
+    t5 = libdevice.hypotf(t4, t1)
+    t6 = -t4
+    t7 = fadd(libdevice.fmaf(-t2, t2, s0), s0_l)
+    t8 = libdevice.fmaf(t7, inverse(fadd(t2, t2)), libdevice.fmaf(t6, t3, t2))
+    t9 = libdevice.fabsf(t1) < libdevice.fabsf(t4)
+    t10 = t4 if t9 else t1
     t11 = fmul(t10, t10)
-    t12 = fsub(fadd(fadd(fsub(t7, t9), t11), libdevice.fmaf(t6, t6, -t7)), libdevice.fmaf(t8, t8, -t9))
-    t13 = fmul(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), inverse(fadd(t2, t2)))
-    t14 = fmul(t4, fmul(libdevice.fmaf(-t3, t3, n_C), inverse(fadd(t3, t3))))
-    t15 = fmul(fdiv(t4, t8), fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t2), t13), t14), inverse(t3)))
-    t16 = fadd(fdiv(fadd(t12, libdevice.fmaf(t10, t10, -t11)), fadd(t8, t8)), t15)
-    t17 = fadd(t16, fmul(fdiv(t1, t8), fadd(libdevice.fmaf(h3, m0, -t1), fmul(h3_l, m0))))
-    t18 = fsub(t17, t17) == f32(0.0)
-    t19 = fadd(t8, t17)
-    t20 = t19 if t18 else t8
-    t21 = (fsub(t17, fsub(t19, t8)) if t18 else f32(0.0)) if fsub(t20, t20) == f32(0.0) else f32(0.0)
-    return t20, t21
+    t12 = fmul(t5, t5)
+    t13 = t1 if t9 else t4
+    t14 = fmul(t13, t13)
+    t15 = fsub(fadd(fadd(fsub(t11, t12), t14), libdevice.fmaf(t10, t10, -t11)), libdevice.fmaf(t5, t5, -t12))
+    t16 = fmul(libdevice.fmaf(t6, fmul(libdevice.fmaf(-t3, t3, n_C), inverse(fadd(t3, t3))), t8), inverse(t3))
+    t17 = libdevice.fmaf(fdiv(t4, t5), t16, fdiv(fadd(t15, libdevice.fmaf(t13, t13, -t14)), fadd(t5, t5)))
+    t18 = libdevice.fmaf(fdiv(t1, t5), fmul(h3_l, m0), t17)
+    t19 = libdevice.fabsf(t18) < f32(math.inf)
+    t20 = fadd(t5, t18)
+    t21 = t20 if t19 else t5
+    t22 = fsub(t18, fsub(t20, t5)) if t19 else f32(0.0)
+    t23 = t22 if libdevice.fabsf(t21) < f32(math.inf) else f32(0.0)
+    return t21, t23
 
 
 # out[C] = weight[C]*y0[C]/e0
 @core
-def value_f32_out_core(e0, e0_l, weight_C, y0_C, y0_C_l):
+def value_f32_out_core(e0, e0_l, weight_C, y0_C):
     t1 = fdiv(weight_C, e0)
-    t2 = fmul(t1, y0_C)
-    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, e0, weight_C), fmul(t1, e0_l)), inverse(e0)), y0_C)
-    t4 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t3)
-    return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
+    t2 = -t1
+    t3 = fmul(t1, y0_C)
+    t4 = fmul(libdevice.fmaf(t2, e0_l, libdevice.fmaf(t2, e0, weight_C)), inverse(e0))
+    t5 = libdevice.fmaf(t4, y0_C, libdevice.fmaf(t1, y0_C, -t3))
+    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # m0 = scale over C.1 of x[C.1]
@@ -192,13 +195,12 @@ def value_f64_out_core(e0, e0_l, weight_C, y0_C, y0_C_l):
 
 # s2_of = sum over C.1 of g[C.1]*weight[C.1]*y0[C.1]
 @core
-def vjp_f32_s2_of_core(g_C1, weight_C1, y0_C1, y0_C1_l):
+def vjp_f32_s2_of_core(g_C1, weight_C1, y0_C1):
     t1 = fmul(g_C1, weight_C1)
     t2 = fmul(t1, y0_C1)
-    t3 = fadd(libdevice.fmaf(t1, y0_C1, -t2), fmul(t1, y0_C1_l))
-    t4 = fadd(t3, fmul(libdevice.fmaf(g_C1, weight_C1, -t1), y0_C1))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
-    return t2, t5
+    t3 = libdevice.fmaf(libdevice.fmaf(g_C1, weight_C1, -t1), y0_C1, libdevice.fmaf(t1, y0_C1, -t2))
+    t4 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
+    return t2, t4
 
 
 # s2 = -s2_of/(2*e0**3*|C|)
@@ -208,34 +210,40 @@ def vjp_f32_s2_core(e0, e0_l, s2_of, s2_of_l, n_C):
     t2 = fmul(t1, f32(0.5))
     t3 = fdiv(t2, e0)
     t4 = fdiv(t3, e0)
-    t5 = -fdiv(t4, n_C)
-    t6 = inverse(e0)
-    t7 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s2_of), s2_of_l), fmul(t1, e0_l)), t6), f32(0.5))
-    t8 = fmul(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t7), fmul(t3, e0_l)), t6)
-    t9 = fmul(fsub(fadd(libdevice.fmaf(-t4, e0, t3), t8), fmul(t4, e0_l)), t6)
-    t10 = -fmul(fadd(libdevice.fmaf(t5, n_C, t4), t9), inverse(n_C))
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t5, t10)
-    t13 = t12 if t11 else t5
-    t14 = (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) if fsub(t13, t13) == f32(0.0) else f32(0.0)
-    return t13, t14
+    t5 = -t4
+    t6 = -t3
+    t7 = -t1
+    t8 = inverse(e0)
+    t9 = fmul(libdevice.fmaf(t7, e0_l, fadd(libdevice.fmaf(t7, e0, s2_of), s2_of_l)), t8)
+    t10 = libdevice.fmaf(t6, e0_l, libdevice.fmaf(t9, f32(0.5), libdevice.fmaf(t6, e0, t2)))
+    t11 = -fdiv(t4, n_C)
+    t12 = libdevice.fmaf(t5, e0_l, libdevice.fmaf(t10, t8, libdevice.fmaf(t5, e0, t3)))
+    t13 = fmul(libdevice.fmaf(t12, t8, libdevice.fmaf(t11, n_C, t4)), inverse(n_C))
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = -t13
+    t16 = fadd(t11, t15)
+    t17 = t16 if t14 else t11
+    t18 = fsub(t15, fsub(t16, t11)) if t14 else f32(0.0)
+    t19 = t18 if libdevice.fabsf(t17) < f32(math.inf) else f32(0.0)
+    return t17, t19
 
 
 # dx[C] = m0*(2*s2*y0[C] + g[C]*weight[C]/e0)
 @core
-def vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_C, weight_C, y0_C, y0_C_l):
+def vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_C, weight_C, y0_C):
     t1 = fmul(y0_C, f32(2.0))
     t2 = fmul(t1, s2)
     t3 = fdiv(g_C, e0)
     t4 = fmul(t3, weight_C)
     t5 = fadd(t2, t4)
-    t6 = fmul(m0, t5)
-    t7 = fsub(t5, t2)
-    t8 = fadd(fadd(libdevice.fmaf(t1, s2, -t2), fmul(t1, s2_l)), fmul(fmul(y0_C_l, f32(2.0)), s2))
-    t9 = fmul(fmul(fsub(libdevice.fmaf(-t3, e0, g_C), fmul(t3, e0_l)), inverse(e0)), weight_C)
-    t10 = fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8)
-    t11 = fadd(libdevice.fmaf(m0, t5, -t6), fmul(m0, fadd(t10, fadd(libdevice.fmaf(t3, weight_C, -t4), t9))))
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t2)
+    t7 = libdevice.fmaf(t1, s2_l, libdevice.fmaf(t1, s2, -t2))
+    t8 = -t3
+    t9 = fmul(libdevice.fmaf(t8, e0_l, libdevice.fmaf(t8, e0, g_C)), inverse(e0))
+    t10 = libdevice.fmaf(t9, weight_C, libdevice.fmaf(t3, weight_C, -t4))
+    t11 = fmul(fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t10), m0)
+    t12 = fmul(t5, m0)
+    return fadd(t12, t11) if libdevice.fabsf(t11) < f32(math.inf) else t12
 
 
 # s2_of = sum over C.1 of g[C.1]*weight[C.1]*y0[C.1]
@@ -287,12 +295,13 @@ def vjp_f64_dx_core(e0, e0_l, m0, s2, s2_l, g_C, weight_C, y0_C, y0_C_l):
 
 # dweight[C] = g[C]*y0[C]/e0
 @core
-def vjp_weight_f32_dweight_core(e0, e0_l, g_C, y0_C, y0_C_l):
+def vjp_weight_f32_dweight_core(e0, e0_l, g_C, y0_C):
     t1 = fdiv(g_C, e0)
-    t2 = fmul(t1, y0_C)
-    t3 = fmul(fmul(fsub(libdevice.fmaf(-t1, e0, g_C), fmul(t1, e0_l)), inverse(e0)), y0_C)
-    t4 = fadd(fadd(libdevice.fmaf(t1, y0_C, -t2), fmul(t1, y0_C_l)), t3)
-    return fadd(t2, t4) if fsub(t4, t4) == f32(0.0) else t2
+    t2 = -t1
+    t3 = fmul(t1, y0_C)
+    t4 = fmul(libdevice.fmaf(t2, e0_l, libdevice.fmaf(t2, e0, g_C)), inverse(e0))
+    t5 = libdevice.fmaf(t4, y0_C, libdevice.fmaf(t1, y0_C, -t3))
+    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # dweight[C] = g[C]*y0[C]/e0
@@ -311,26 +320,29 @@ def vjp_eps_f32_s2_core(e0, e0_l, s2_of, s2_of_l):
     t1 = fdiv(s2_of, e0)
     t2 = fmul(t1, f32(0.5))
     t3 = fdiv(t2, e0)
-    t4 = fdiv(t3, e0)
-    t5 = -t4
-    t6 = inverse(e0)
-    t7 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t1, e0, s2_of), s2_of_l), fmul(t1, e0_l)), t6), f32(0.5))
-    t8 = fmul(fsub(fadd(libdevice.fmaf(-t3, e0, t2), t7), fmul(t3, e0_l)), t6)
-    t9 = -fmul(fsub(fadd(libdevice.fmaf(t5, e0, t3), t8), fmul(t4, e0_l)), t6)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t5, t9)
-    t12 = t11 if t10 else t5
-    t13 = (fsub(t9, fsub(t11, t5)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t4 = -fdiv(t3, e0)
+    t5 = -t3
+    t6 = -t1
+    t7 = inverse(e0)
+    t8 = fmul(libdevice.fmaf(t6, e0_l, fadd(libdevice.fmaf(t6, e0, s2_of), s2_of_l)), t7)
+    t9 = libdevice.fmaf(t5, e0_l, libdevice.fmaf(t8, f32(0.5), libdevice.fmaf(t5, e0, t2)))
+    t10 = fmul(libdevice.fmaf(t4, e0_l, libdevice.fmaf(t9, t7, libdevice.fmaf(t4, e0, t3))), t7)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = -t10
+    t13 = fadd(t4, t12)
+    t14 = t13 if t11 else t4
+    t15 = fsub(t12, fsub(t13, t4)) if t11 else f32(0.0)
+    t16 = t15 if libdevice.fabsf(t14) < f32(math.inf) else f32(0.0)
+    return t14, t16
 
 
 # deps = m0**2*s2
 @core
 def vjp_eps_f32_deps_core(m0, s2, s2_l):
     t1 = fmul(m0, m0)
-    t2 = fmul(t1, s2)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s2, -t2), fmul(t1, s2_l)), fmul(libdevice.fmaf(m0, m0, -t1), s2))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t2 = fmul(s2_l, t1)
+    t3 = fmul(s2, t1)
+    return fadd(t3, t2) if libdevice.fabsf(t2) < f32(math.inf) else t3
 
 
 # s2 = -s2_of/(2*e0**3)
@@ -380,8 +392,8 @@ def value_f32_warp(x, weight, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -391,8 +403,8 @@ def value_f32_warp(x, weight, eps, eps_l, out_, rows, n, inner):
     while i < n:
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core(m0, x_i)
+        store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, weight_i, y0_i))
         i = u32(i + warp_width)
 
 
@@ -404,7 +416,7 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -431,22 +443,22 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -458,12 +470,12 @@ def value_f32_warp_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
-            e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2), value_f32_out_core(
+            e0, e0_l, weight_i_3, y0_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + warp_width * u32(4))
@@ -488,8 +500,8 @@ def value_f32_block(x, weight, eps, eps_l, out_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -499,8 +511,8 @@ def value_f32_block(x, weight, eps, eps_l, out_, rows, n, inner):
     while i < n:
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core(m0, x_i)
+        store(out_, u32(at + i * inner), value_f32_out_core(e0, e0_l, weight_i, y0_i))
         i = u32(i + block_width)
 
 
@@ -512,7 +524,7 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -539,23 +551,23 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -568,18 +580,18 @@ def value_f32_block_wide(x, weight, eps, eps_l, out_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i, y0_l_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1, y0_l_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2, y0_l_i_2), value_f32_out_core(
-            e0, e0_l, weight_i_3, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core(m0, x_i)
+            y0_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        out__0, out__1, out__2, out__3 = value_f32_out_core(e0, e0_l, weight_i, y0_i), value_f32_out_core(e0, e0_l, weight_i_1, y0_i_1), value_f32_out_core(e0, e0_l, weight_i_2, y0_i_2), value_f32_out_core(
+            e0, e0_l, weight_i_3, y0_i_3
         )
         store4(out_, u32(at + i), out__0, out__1, out__2, out__3)
         i = u32(i + block_width * u32(4))
@@ -795,8 +807,8 @@ def vjp_f32_warp(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -808,8 +820,8 @@ def vjp_f32_warp(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -819,8 +831,8 @@ def vjp_f32_warp(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i))
         i = u32(i + warp_width)
 
 
@@ -832,7 +844,7 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -859,22 +871,22 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -888,17 +900,17 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -911,12 +923,12 @@ def vjp_f32_warp_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
-            e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2), vjp_f32_dx_core(
+            e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + warp_width * u32(4))
@@ -941,8 +953,8 @@ def vjp_f32_block(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -954,8 +966,8 @@ def vjp_f32_block(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -965,8 +977,8 @@ def vjp_f32_block(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        store(dx_, u32(at + i * inner), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core(m0, x_i)
+        store(dx_, u32(at + i * inner), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i))
         i = u32(i + block_width)
 
 
@@ -978,7 +990,7 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1005,23 +1017,23 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1036,23 +1048,23 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core(m0, x_i)
+            y0_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -1066,18 +1078,18 @@ def vjp_f32_block_wide(g, x, weight, eps, eps_l, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i, y0_l_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1, y0_l_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2, y0_l_i_2), vjp_f32_dx_core(
-            e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core(m0, x_i)
+            y0_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        dx__0, dx__1, dx__2, dx__3 = vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i, weight_i, y0_i), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_1, weight_i_1, y0_i_1), vjp_f32_dx_core(e0, e0_l, m0, s2, s2_l, g_i_2, weight_i_2, y0_i_2), vjp_f32_dx_core(
+            e0, e0_l, m0, s2, s2_l, g_i_3, weight_i_3, y0_i_3
         )
         store4(dx_, u32(at + i), dx__0, dx__1, dx__2, dx__3)
         i = u32(i + block_width * u32(4))
@@ -1363,8 +1375,8 @@ def vjp_weight_f32_warp(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1374,8 +1386,8 @@ def vjp_weight_f32_warp(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core(m0, x_i)
+        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i))
         i = u32(i + warp_width)
 
 
@@ -1387,7 +1399,7 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1414,22 +1426,22 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1441,12 +1453,12 @@ def vjp_weight_f32_warp_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner)
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
-            e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2), vjp_weight_f32_dweight_core(
+            e0, e0_l, g_i_3, y0_i_3
         )
         store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
         i = u32(i + warp_width * u32(4))
@@ -1471,8 +1483,8 @@ def vjp_weight_f32_block(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1482,8 +1494,8 @@ def vjp_weight_f32_block(g, x, weight, eps, eps_l, dweight_, rows, n, inner):
     while i < n:
         g_i = load(g, u32(at + i * inner))
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i))
+        y0_i = value_f32_y0_core(m0, x_i)
+        store(dweight_, u32(row * n + i), vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i))
         i = u32(i + block_width)
 
 
@@ -1495,7 +1507,7 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1522,23 +1534,23 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1551,18 +1563,18 @@ def vjp_weight_f32_block_wide(g, x, weight, eps, eps_l, dweight_, rows, n, inner
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i, y0_l_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1, y0_l_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2, y0_l_i_2), vjp_weight_f32_dweight_core(
-            e0, e0_l, g_i_3, y0_i_3, y0_l_i_3
+            y0_i = value_f32_y0_core(m0, x_i)
+            y0_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        dweight__0, dweight__1, dweight__2, dweight__3 = vjp_weight_f32_dweight_core(e0, e0_l, g_i, y0_i), vjp_weight_f32_dweight_core(e0, e0_l, g_i_1, y0_i_1), vjp_weight_f32_dweight_core(e0, e0_l, g_i_2, y0_i_2), vjp_weight_f32_dweight_core(
+            e0, e0_l, g_i_3, y0_i_3
         )
         store4(dweight_, u32(row * n + i), dweight__0, dweight__1, dweight__2, dweight__3)
         i = u32(i + block_width * u32(4))
@@ -1778,8 +1790,8 @@ def vjp_eps_f32_warp(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1791,8 +1803,8 @@ def vjp_eps_f32_warp(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width)
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -1809,7 +1821,7 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         return
     lane = warp_lane()
     at = u32(row * n)
-    kept, first = fkept(), warp_first(u32(2048))
+    kept, first = ffew(), warp_first(u32(1024))
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1836,22 +1848,22 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        kept[own + u64(0)], kept[own + u64(1024)] = y0_i, y0_l_i
-        kept[own + u64(32)], kept[own + u64(1056)] = y0_i_1, y0_l_i_1
-        kept[own + u64(64)], kept[own + u64(1088)] = y0_i_2, y0_l_i_2
-        kept[own + u64(96)], kept[own + u64(1120)] = y0_i_3, y0_l_i_3
+        kept[own + u64(0)] = y0_i
+        kept[own + u64(32)] = y0_i_1
+        kept[own + u64(64)] = y0_i_2
+        kept[own + u64(96)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1865,17 +1877,17 @@ def vjp_eps_f32_warp_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         own = u64(u32(first + i - lane * u32(3)))
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
-        y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(1024)]
-        y0_i_1, y0_l_i_1 = kept[own + u64(32)], kept[own + u64(1056)]
-        y0_i_2, y0_l_i_2 = kept[own + u64(64)], kept[own + u64(1088)]
-        y0_i_3, y0_l_i_3 = kept[own + u64(96)], kept[own + u64(1120)]
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        y0_i = kept[own + u64(0)]
+        y0_i_1 = kept[own + u64(32)]
+        y0_i_2 = kept[own + u64(64)]
+        y0_i_3 = kept[own + u64(96)]
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + warp_width * u32(4))
     s2_of, s2_of_l = fwarp_sum(s2_of, s2_of_l)
@@ -1903,8 +1915,8 @@ def vjp_eps_f32_block(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     i = lane
     while i < n:
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1916,8 +1928,8 @@ def vjp_eps_f32_block(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         weight_i = load(weight, i)
         x_i = load(x, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width)
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)
@@ -1934,7 +1946,7 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
     lane = block_lane()
     at = u32(row * n)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(4096)
+    keep = n <= u32(8192)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1961,23 +1973,23 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, x_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, x_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, x_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(4096)] = y0_i, y0_l_i
-            kept[own + u64(256)], kept[own + u64(4352)] = y0_i_1, y0_l_i_1
-            kept[own + u64(512)], kept[own + u64(4608)] = y0_i_2, y0_l_i_2
-            kept[own + u64(768)], kept[own + u64(4864)] = y0_i_3, y0_l_i_3
+            kept[own + u64(0)] = y0_i
+            kept[own + u64(256)] = y0_i_1
+            kept[own + u64(512)] = y0_i_2
+            kept[own + u64(768)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     h3, h3_l = value_f32_h3_core(eps, eps_l)
@@ -1992,23 +2004,23 @@ def vjp_eps_f32_block_wide(g, x, weight, eps, eps_l, deps_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         weight_i, weight_i_1, weight_i_2, weight_i_3 = load4(weight, i)
         if keep:
-            y0_i, y0_l_i = kept[own + u64(0)], kept[own + u64(4096)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(256)], kept[own + u64(4352)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(512)], kept[own + u64(4608)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(768)], kept[own + u64(4864)]
+            y0_i = kept[own + u64(0)]
+            y0_i_1 = kept[own + u64(256)]
+            y0_i_2 = kept[own + u64(512)]
+            y0_i_3 = kept[own + u64(768)]
         else:
             x_i, x_i_1, x_i_2, x_i_3 = load4(x, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, x_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, x_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, x_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, x_i_3)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i, y0_l_i)
+            y0_i = value_f32_y0_core(m0, x_i)
+            y0_i_1 = value_f32_y0_core(m0, x_i_1)
+            y0_i_2 = value_f32_y0_core(m0, x_i_2)
+            y0_i_3 = value_f32_y0_core(m0, x_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i, weight_i, y0_i)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1, y0_l_i_1)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_1, weight_i_1, y0_i_1)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2, y0_l_i_2)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_2, weight_i_2, y0_i_2)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
-        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3, y0_l_i_3)
+        s2_of_here, s2_of_l_here = vjp_f32_s2_of_core(g_i_3, weight_i_3, y0_i_3)
         s2_of, s2_of_l = fsum_step(s2_of, s2_of_l, s2_of_here, s2_of_l_here)
         i = u32(i + block_width * u32(4))
     s2_of, s2_of_l = fblock_sum(s2_of, s2_of_l)

@@ -53,12 +53,13 @@ def grad_device32(x):
     t6 = f32(1.0) if f32(0.0) <= x else t1
     t7 = fmul(t6, t4)
     t8 = fmul(t5, t7)
-    t9 = fsub(t3, f32(1.0))
-    t10 = fadd(fsub(f32(1.0), fsub(t3, t9)), fsub(t1, t9))
-    t11 = fmul(t5, fmul(fsub(libdevice.fmaf(-t7, t3, t6), fmul(t7, t10)), t4))
-    t12 = fmul(fmul(fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, t10)), t4), t7)
-    t13 = fadd(fadd(libdevice.fmaf(t5, t7, -t8), t11), t12)
-    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
+    t9 = -t5
+    t10 = fsub(t3, f32(1.0))
+    t11 = fadd(fsub(f32(1.0), fsub(t3, t10)), fsub(t1, t10))
+    t12 = -t7
+    t13 = fmul(libdevice.fmaf(t12, t11, libdevice.fmaf(t12, t3, t6)), t4)
+    t14 = fmul(libdevice.fmaf(t9, t11, libdevice.fmaf(t9, t3, t2)), t4)
+    return fadd(t8, libdevice.fmaf(t14, t7, libdevice.fmaf(t5, t13, libdevice.fmaf(t5, t7, -t8))))
 
 
 # -tanh(x/2)*sigmoid(-x)*sigmoid(x) (compensated)
@@ -80,16 +81,19 @@ def grad2_device32(x):
     t14 = f32(1.0) if f32(0.0) <= x else t8
     t15 = fmul(t14, t11)
     t16 = -fmul(t13, t15)
-    t17 = fsub(t10, f32(1.0))
-    t18 = fadd(fsub(f32(1.0), fsub(t10, t17)), fsub(t8, t17))
-    t19 = fmul(t13, fmul(fsub(libdevice.fmaf(-t15, t10, t14), fmul(t15, t18)), t11))
-    t20 = fmul(t7, fmul(fsub(libdevice.fmaf(-t12, t10, t9), fmul(t12, t18)), t11))
-    t21 = fsub(t4, f32(2.0))
-    t22 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t21)), fsub(t2, t21))))
-    t23 = fmul(t22, t5)
-    t24 = fmul(fadd(fadd(libdevice.fmaf(t7, t12, -t13), t20), fmul(-t23 if t1 < f32(0.0) else t23, t12)), t15)
-    t25 = -fadd(fadd(libdevice.fmaf(t13, t15, t16), t19), t24)
-    return fadd(t16, t25) if fsub(t25, t25) == f32(0.0) else t16
+    t17 = -t6
+    t18 = fsub(t4, f32(2.0))
+    t19 = libdevice.fmaf(t17, fadd(fsub(f32(2.0), fsub(t4, t18)), fsub(t2, t18)), libdevice.fmaf(t17, t4, t3))
+    t20 = fmul(t19, t5)
+    t21 = -t12
+    t22 = fsub(t10, f32(1.0))
+    t23 = fadd(fsub(f32(1.0), fsub(t10, t22)), fsub(t8, t22))
+    t24 = fmul(libdevice.fmaf(t21, t23, libdevice.fmaf(t21, t10, t9)), t11)
+    t25 = libdevice.fmaf(t7, t24, libdevice.fmaf(t7, t12, -t13))
+    t26 = -t15
+    t27 = fmul(libdevice.fmaf(t26, t23, libdevice.fmaf(t26, t10, t14)), t11)
+    t28 = libdevice.fmaf(-t20 if t1 < f32(0.0) else t20, t12, t25)
+    return fadd(t16, -libdevice.fmaf(t28, t15, libdevice.fmaf(t13, t27, libdevice.fmaf(t13, t15, t16))))
 
 
 # Together, so that what they share is computed once.
@@ -104,13 +108,13 @@ def value_and_grad_device32(x):
     t7 = f32(1.0) if f32(0.0) <= -x else t1
     t8 = fmul(t7, t4)
     t9 = fmul(t8, t6)
-    t10 = fsub(t3, f32(1.0))
-    t11 = fadd(fsub(f32(1.0), fsub(t3, t10)), fsub(t1, t10))
-    t12 = fmul(t8, fmul(fsub(libdevice.fmaf(-t6, t3, t2), fmul(t6, t11)), t4))
-    t13 = fmul(fmul(fsub(libdevice.fmaf(-t8, t3, t7), fmul(t8, t11)), t4), t6)
-    t14 = fadd(fadd(libdevice.fmaf(t8, t6, -t9), t12), t13)
-    t15 = fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
-    return t6, t15
+    t10 = -t8
+    t11 = fsub(t3, f32(1.0))
+    t12 = fadd(fsub(f32(1.0), fsub(t3, t11)), fsub(t1, t11))
+    t13 = -t6
+    t14 = fmul(libdevice.fmaf(t13, t12, libdevice.fmaf(t13, t3, t2)), t4)
+    t15 = fmul(libdevice.fmaf(t10, t12, libdevice.fmaf(t10, t3, t7)), t4)
+    return t6, fadd(t9, libdevice.fmaf(t15, t6, libdevice.fmaf(t8, t14, libdevice.fmaf(t8, t6, -t9))))
 
 
 @core

@@ -5,6 +5,8 @@
 return sin(omega_0 * x)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     cos_product,
@@ -14,7 +16,6 @@ from symgen.runtime.device import (
     f32,
     fadd,
     fmul,
-    fsub,
     kernel,
     libdevice,
     load,
@@ -35,47 +36,47 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 @core
 def value_device32(x, omega_0, omega_0_low):
     t1 = fmul(omega_0, x)
-    return sin_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x)))
+    return sin_sum(t1, libdevice.fmaf(omega_0_low, x, libdevice.fmaf(omega_0, x, -t1)))
 
 
 # omega_0*cos(omega_0*x) (compensated)
 @core
 def grad_device32(x, omega_0, omega_0_low):
     t1 = fmul(omega_0, x)
-    t2 = cos_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x)))
+    t2 = cos_sum(t1, libdevice.fmaf(omega_0_low, x, libdevice.fmaf(omega_0, x, -t1)))
     t3 = fmul(omega_0, t2)
-    t4 = fadd(libdevice.fmaf(omega_0, t2, -t3), fmul(omega_0_low, t2))
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t4 = libdevice.fmaf(omega_0_low, t2, libdevice.fmaf(omega_0, t2, -t3))
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # -omega_0**2*sin(omega_0*x) (halved)
 @core
 def grad2_device32(x, omega_0, omega_0_low):
     t1 = fmul(omega_0, x)
-    t2 = sin_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x)))
+    t2 = sin_sum(t1, libdevice.fmaf(omega_0_low, x, libdevice.fmaf(omega_0, x, -t1)))
     t3 = fmul(omega_0, t2)
     t4 = -fmul(t3, omega_0)
-    t5 = fmul(fadd(libdevice.fmaf(omega_0, t2, -t3), fmul(omega_0_low, t2)), omega_0)
-    t6 = -fadd(fadd(libdevice.fmaf(t3, omega_0, t4), fmul(t3, omega_0_low)), t5)
-    return fadd(t4, t6) if fsub(t6, t6) == f32(0.0) else t4
+    t5 = libdevice.fmaf(omega_0_low, t2, libdevice.fmaf(omega_0, t2, -t3))
+    t6 = libdevice.fmaf(t5, omega_0, libdevice.fmaf(t3, omega_0_low, libdevice.fmaf(t3, omega_0, t4)))
+    return fadd(t4, -t6) if libdevice.fabsf(t6) < f32(math.inf) else t4
 
 
 # x*cos(omega_0*x) (compensated)
 @core
 def grad_omega_0_device32(x, omega_0, omega_0_low):
     t1 = fmul(omega_0, x)
-    return fmul(x, cos_sum(t1, fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x))))
+    return fmul(x, cos_sum(t1, libdevice.fmaf(omega_0_low, x, libdevice.fmaf(omega_0, x, -t1))))
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(x, omega_0, omega_0_low):
     t1 = fmul(omega_0, x)
-    t2 = fadd(libdevice.fmaf(omega_0, x, -t1), fmul(omega_0_low, x))
+    t2 = libdevice.fmaf(omega_0_low, x, libdevice.fmaf(omega_0, x, -t1))
     t3 = cos_sum(t1, t2)
     t4 = fmul(omega_0, t3)
-    t5 = fadd(libdevice.fmaf(omega_0, t3, -t4), fmul(omega_0_low, t3))
-    t6 = fadd(t4, t5) if fsub(t5, t5) == f32(0.0) else t4
+    t5 = libdevice.fmaf(omega_0_low, t3, libdevice.fmaf(omega_0, t3, -t4))
+    t6 = fadd(t4, t5) if libdevice.fabsf(t5) < f32(math.inf) else t4
     return sin_sum(t1, t2), t6
 
 

@@ -5,6 +5,8 @@
 return sin(omega_0 * (sum(weight * x, I) + bias))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     cos_sum,
@@ -35,8 +37,9 @@ def value_device32(product, bias, omega_0, omega_0_low):
     t1 = fadd(bias, product)
     t2 = fmul(omega_0, t1)
     t3 = fsub(t1, bias)
-    t4 = fmul(omega_0, fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3)))
-    return sin_sum(t2, fadd(fadd(libdevice.fmaf(omega_0, t1, -t2), t4), fmul(omega_0_low, t1)))
+    t4 = fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3))
+    t5 = libdevice.fmaf(omega_0_low, t1, libdevice.fmaf(omega_0, t4, libdevice.fmaf(omega_0, t1, -t2)))
+    return sin_sum(t2, t5)
 
 
 # omega_0*cos(omega_0*(bias + product)) (compensated)
@@ -45,26 +48,28 @@ def grad_device32(product, bias, omega_0, omega_0_low):
     t1 = fadd(bias, product)
     t2 = fmul(omega_0, t1)
     t3 = fsub(t1, bias)
-    t4 = fmul(omega_0, fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3)))
-    t5 = cos_sum(t2, fadd(fadd(libdevice.fmaf(omega_0, t1, -t2), t4), fmul(omega_0_low, t1)))
-    t6 = fmul(omega_0, t5)
-    t7 = fadd(libdevice.fmaf(omega_0, t5, -t6), fmul(omega_0_low, t5))
-    return fadd(t6, t7) if fsub(t7, t7) == f32(0.0) else t6
+    t4 = fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3))
+    t5 = libdevice.fmaf(omega_0_low, t1, libdevice.fmaf(omega_0, t4, libdevice.fmaf(omega_0, t1, -t2)))
+    t6 = cos_sum(t2, t5)
+    t7 = fmul(omega_0, t6)
+    t8 = libdevice.fmaf(omega_0_low, t6, libdevice.fmaf(omega_0, t6, -t7))
+    return fadd(t7, t8) if libdevice.fabsf(t8) < f32(math.inf) else t7
 
 
 # -omega_0**2*sin(omega_0*(bias + product)) (compensated)
 @core
 def grad2_device32(product, bias, omega_0, omega_0_low):
     t1 = fmul(omega_0, omega_0)
-    t2 = fadd(bias, product)
-    t3 = fmul(omega_0, t2)
-    t4 = fsub(t2, bias)
-    t5 = fmul(omega_0, fadd(fsub(bias, fsub(t2, t4)), fsub(product, t4)))
-    t6 = sin_sum(t3, fadd(fadd(libdevice.fmaf(omega_0, t2, -t3), t5), fmul(omega_0_low, t2)))
-    t7 = -fmul(t1, t6)
-    t8 = fadd(libdevice.fmaf(omega_0, omega_0, -t1), fmul(omega_0, omega_0_low))
-    t9 = -fadd(libdevice.fmaf(t1, t6, t7), fmul(fadd(t8, fmul(omega_0_low, omega_0)), t6))
-    return fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
+    t2 = libdevice.fmaf(omega_0, omega_0_low, libdevice.fmaf(omega_0, omega_0, -t1))
+    t3 = fadd(bias, product)
+    t4 = fmul(omega_0, t3)
+    t5 = fsub(t3, bias)
+    t6 = fadd(fsub(bias, fsub(t3, t5)), fsub(product, t5))
+    t7 = libdevice.fmaf(omega_0_low, t3, libdevice.fmaf(omega_0, t6, libdevice.fmaf(omega_0, t3, -t4)))
+    t8 = sin_sum(t4, t7)
+    t9 = -fmul(t1, t8)
+    t10 = libdevice.fmaf(libdevice.fmaf(omega_0_low, omega_0, t2), t8, libdevice.fmaf(t1, t8, t9))
+    return fadd(t9, -t10) if libdevice.fabsf(t10) < f32(math.inf) else t9
 
 
 # omega_0*cos(omega_0*(bias + product)) (compensated)
@@ -73,39 +78,42 @@ def grad_bias_device32(product, bias, omega_0, omega_0_low):
     t1 = fadd(bias, product)
     t2 = fmul(omega_0, t1)
     t3 = fsub(t1, bias)
-    t4 = fmul(omega_0, fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3)))
-    t5 = cos_sum(t2, fadd(fadd(libdevice.fmaf(omega_0, t1, -t2), t4), fmul(omega_0_low, t1)))
-    t6 = fmul(omega_0, t5)
-    t7 = fadd(libdevice.fmaf(omega_0, t5, -t6), fmul(omega_0_low, t5))
-    return fadd(t6, t7) if fsub(t7, t7) == f32(0.0) else t6
+    t4 = fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3))
+    t5 = libdevice.fmaf(omega_0_low, t1, libdevice.fmaf(omega_0, t4, libdevice.fmaf(omega_0, t1, -t2)))
+    t6 = cos_sum(t2, t5)
+    t7 = fmul(omega_0, t6)
+    t8 = libdevice.fmaf(omega_0_low, t6, libdevice.fmaf(omega_0, t6, -t7))
+    return fadd(t7, t8) if libdevice.fabsf(t8) < f32(math.inf) else t7
 
 
 # -omega_0**2*sin(omega_0*(bias + product)) (compensated)
 @core
 def grad2_bias_device32(product, bias, omega_0, omega_0_low):
     t1 = fmul(omega_0, omega_0)
-    t2 = fadd(bias, product)
-    t3 = fmul(omega_0, t2)
-    t4 = fsub(t2, bias)
-    t5 = fmul(omega_0, fadd(fsub(bias, fsub(t2, t4)), fsub(product, t4)))
-    t6 = sin_sum(t3, fadd(fadd(libdevice.fmaf(omega_0, t2, -t3), t5), fmul(omega_0_low, t2)))
-    t7 = -fmul(t1, t6)
-    t8 = fadd(libdevice.fmaf(omega_0, omega_0, -t1), fmul(omega_0, omega_0_low))
-    t9 = -fadd(libdevice.fmaf(t1, t6, t7), fmul(fadd(t8, fmul(omega_0_low, omega_0)), t6))
-    return fadd(t7, t9) if fsub(t9, t9) == f32(0.0) else t7
+    t2 = libdevice.fmaf(omega_0, omega_0_low, libdevice.fmaf(omega_0, omega_0, -t1))
+    t3 = fadd(bias, product)
+    t4 = fmul(omega_0, t3)
+    t5 = fsub(t3, bias)
+    t6 = fadd(fsub(bias, fsub(t3, t5)), fsub(product, t5))
+    t7 = libdevice.fmaf(omega_0_low, t3, libdevice.fmaf(omega_0, t6, libdevice.fmaf(omega_0, t3, -t4)))
+    t8 = sin_sum(t4, t7)
+    t9 = -fmul(t1, t8)
+    t10 = libdevice.fmaf(libdevice.fmaf(omega_0_low, omega_0, t2), t8, libdevice.fmaf(t1, t8, t9))
+    return fadd(t9, -t10) if libdevice.fabsf(t10) < f32(math.inf) else t9
 
 
 # (bias + product)*cos(omega_0*(bias + product)) (compensated)
 @core
 def grad_omega_0_device32(product, bias, omega_0, omega_0_low):
     t1 = fadd(bias, product)
-    t2 = fmul(omega_0, t1)
-    t3 = fsub(t1, bias)
-    t4 = fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3))
-    t5 = cos_sum(t2, fadd(fadd(libdevice.fmaf(omega_0, t1, -t2), fmul(omega_0, t4)), fmul(omega_0_low, t1)))
-    t6 = fmul(t1, t5)
-    t7 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t4, t5))
-    return fadd(t6, t7) if fsub(t7, t7) == f32(0.0) else t6
+    t2 = fsub(t1, bias)
+    t3 = fadd(fsub(bias, fsub(t1, t2)), fsub(product, t2))
+    t4 = fmul(omega_0, t1)
+    t5 = libdevice.fmaf(omega_0_low, t1, libdevice.fmaf(omega_0, t3, libdevice.fmaf(omega_0, t1, -t4)))
+    t6 = cos_sum(t4, t5)
+    t7 = fmul(t1, t6)
+    t8 = libdevice.fmaf(t3, t6, libdevice.fmaf(t1, t6, -t7))
+    return fadd(t7, t8) if libdevice.fabsf(t8) < f32(math.inf) else t7
 
 
 # Together, so that what they share is computed once.
@@ -114,12 +122,12 @@ def value_and_grad_device32(product, bias, omega_0, omega_0_low):
     t1 = fadd(bias, product)
     t2 = fmul(omega_0, t1)
     t3 = fsub(t1, bias)
-    t4 = fmul(omega_0, fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3)))
-    t5 = fadd(fadd(libdevice.fmaf(omega_0, t1, -t2), t4), fmul(omega_0_low, t1))
+    t4 = fadd(fsub(bias, fsub(t1, t3)), fsub(product, t3))
+    t5 = libdevice.fmaf(omega_0_low, t1, libdevice.fmaf(omega_0, t4, libdevice.fmaf(omega_0, t1, -t2)))
     t6 = cos_sum(t2, t5)
     t7 = fmul(omega_0, t6)
-    t8 = fadd(libdevice.fmaf(omega_0, t6, -t7), fmul(omega_0_low, t6))
-    t9 = fadd(t7, t8) if fsub(t8, t8) == f32(0.0) else t7
+    t8 = libdevice.fmaf(omega_0_low, t6, libdevice.fmaf(omega_0, t6, -t7))
+    t9 = fadd(t7, t8) if libdevice.fabsf(t8) < f32(math.inf) else t7
     return sin_sum(t2, t5), t9
 
 

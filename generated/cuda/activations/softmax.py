@@ -47,6 +47,7 @@ from symgen.runtime.device_rows import (
     dblock_sum,
     dkept,
     dpeak_step,
+    dsum_plus,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
@@ -55,6 +56,7 @@ from symgen.runtime.device_rows import (
     ffew,
     fkept,
     fpeak_step,
+    fsum_plus,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
@@ -82,7 +84,7 @@ def value_f32_e0_core_temperature_none(m0, x_C):
     t2 = fsub(t1, x_C)
     t3 = near_expf(t1)
     t4 = fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3)
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
@@ -95,12 +97,13 @@ def value_f32_s0_core_temperature_none(e0_C1, where_C1):
 @core
 def value_f32_r_s0_core_temperature_none(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # out[C] = r_s0*(e0[C] if where[C] > 0 else 0)
@@ -108,8 +111,8 @@ def value_f32_r_s0_core_temperature_none(s0, s0_l):
 def value_f32_out_core_temperature_none(r_s0, r_s0_l, e0_C, where_C):
     t1 = e0_C if f32(0.0) < where_C else f32(0.0)
     t2 = fmul(r_s0, t1)
-    t3 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0_l, t1))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = libdevice.fmaf(r_s0_l, t1, libdevice.fmaf(r_s0, t1, -t2))
+    return fadd(t2, t3) if libdevice.fabsf(t3) < f32(math.inf) else t2
 
 
 # m0 = peak over C.1 of (x[C.1] if where[C.1] > 0 else -oo)
@@ -170,11 +173,11 @@ def vjp_f32_e0_core_temperature_none(m0, x_C):
     t1 = fsub(x_C, m0)
     t2 = fsub(t1, x_C)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(x_C, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -184,7 +187,7 @@ def vjp_f32_s0_core_temperature_none(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -194,8 +197,8 @@ def vjp_f32_s3_core_temperature_none(e0_C1, e0_C1_l, g_C1, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1 if t1 else f32(0.0)
     t3 = fmul(g_C1, t2)
-    t4 = fadd(libdevice.fmaf(g_C1, t2, -t3), fmul(g_C1, e0_C1_l if t1 else f32(0.0)))
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t4 = libdevice.fmaf(g_C1, e0_C1_l if t1 else f32(0.0), libdevice.fmaf(g_C1, t2, -t3))
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # c0 = nearest(s3/s0)
@@ -203,8 +206,9 @@ def vjp_f32_s3_core_temperature_none(e0_C1, e0_C1_l, g_C1, where_C1):
 def vjp_f32_c0_core_temperature_none(s0, s0_l, s3):
     t1 = inverse(s0)
     t2 = fmul(s3, t1)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, s0, s3), fmul(t2, s0_l)), t1)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t3, s0, s3)), t1)
+    return fadd(t2, t4) if libdevice.fabsf(t4) < f32(math.inf) else t2
 
 
 # s2_of = sum over C.1 of (-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)
@@ -215,9 +219,9 @@ def vjp_f32_s2_of_core_temperature_none(c0, e0_C1, e0_C1_l, g_C1, where_C1):
     t3 = e0_C1 if t2 else f32(0.0)
     t4 = fmul(t1, t3)
     t5 = fsub(t1, g_C1)
-    t6 = fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, e0_C1_l if t2 else f32(0.0)))
-    t7 = fadd(t6, fmul(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3))
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t6 = libdevice.fmaf(t1, e0_C1_l if t2 else f32(0.0), libdevice.fmaf(t1, t3, -t4))
+    t7 = libdevice.fmaf(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3, t6)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t4, t8
 
 
@@ -226,15 +230,16 @@ def vjp_f32_s2_of_core_temperature_none(c0, e0_C1, e0_C1_l, g_C1, where_C1):
 def vjp_f32_s2_core_temperature_none(s0, s0_l, s2_of, s2_of_l):
     t1 = inverse(s0)
     t2 = fmul(s2_of, t1)
-    t3 = fmul(t2, t1)
-    t4 = -t3
-    t5 = fmul(fsub(fadd(libdevice.fmaf(-t2, s0, s2_of), s2_of_l), fmul(t2, s0_l)), t1)
-    t6 = -fmul(fsub(fadd(libdevice.fmaf(t4, s0, t2), t5), fmul(t3, s0_l)), t1)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = t8 if t7 else t4
-    t10 = (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t9, t10
+    t3 = -fmul(t2, t1)
+    t4 = -t2
+    t5 = libdevice.fmaf(t4, s0_l, fadd(libdevice.fmaf(t4, s0, s2_of), s2_of_l))
+    t6 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t5, t1, libdevice.fmaf(t3, s0, t2))), t1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = -t6
+    t9 = fadd(t3, t8)
+    t10 = t9 if t7 else t3
+    t11 = (fsub(t8, fsub(t9, t3)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # dx[C] = r_s0*(-c0 + g[C])*(e0[C] if where[C] > 0 else 0) + (weighted(e0[C], s2) if where[C] > 0 else 0)
@@ -251,12 +256,13 @@ def vjp_f32_dx_core_temperature_none(c0, r_s0, r_s0_l, s2, s2_l, e0_C, e0_C_l, g
     t9 = fadd(t5, t8)
     t10 = fsub(t9, t5)
     t11 = fsub(t1, g_C)
-    t12 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0, fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11))))
-    t13 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, e0_C_l if t3 else f32(0.0)))
-    t14 = f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(e0_C, s2, -t7), fmul(e0_C, s2_l)), fmul(e0_C_l, s2))
-    t15 = fadd(fadd(fsub(t5, fsub(t9, t10)), fsub(t8, t10)), fadd(t13, fmul(fadd(t12, fmul(r_s0_l, t1)), t4)))
-    t16 = fadd(t15, t14 if t3 else f32(0.0))
-    return fadd(t9, t16) if fsub(t16, t16) == f32(0.0) else t9
+    t12 = libdevice.fmaf(r_s0, fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11)), libdevice.fmaf(r_s0, t1, -t2))
+    t13 = libdevice.fmaf(t2, e0_C_l if t3 else f32(0.0), libdevice.fmaf(t2, t4, -t5))
+    t14 = libdevice.fmaf(libdevice.fmaf(r_s0_l, t1, t12), t4, t13)
+    t15 = libdevice.fmaf(e0_C_l, s2, libdevice.fmaf(e0_C, s2_l, libdevice.fmaf(e0_C, s2, -t7)))
+    t16 = fadd(fadd(fsub(t5, fsub(t9, t10)), fsub(t8, t10)), t14)
+    t17 = fadd(t16, (f32(0.0) if t6 else t15) if t3 else f32(0.0))
+    return fadd(t9, t17) if libdevice.fabsf(t17) < f32(math.inf) else t9
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -352,7 +358,7 @@ def value_f32_temperature_none_warp(x, where, temperature, temperature_l, out_, 
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
@@ -404,16 +410,16 @@ def value_f32_temperature_none_warp_wide(x, where, temperature, temperature_l, o
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
         s0_here = value_f32_s0_core_temperature_none(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = value_f32_e0_core_temperature_none(m0, x_i_2)
         s0_here = value_f32_s0_core_temperature_none(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
         s0_here = value_f32_s0_core_temperature_none(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         kept[own + u64(0)] = e0_i
         kept[own + u64(32)] = e0_i_1
         kept[own + u64(64)] = e0_i_2
@@ -462,7 +468,7 @@ def value_f32_temperature_none_block(x, where, temperature, temperature_l, out_,
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f32_r_s0_core_temperature_none(s0, s0_l)
@@ -514,16 +520,16 @@ def value_f32_temperature_none_block_wide(x, where, temperature, temperature_l, 
         e0_i = value_f32_e0_core_temperature_none(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_none(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = value_f32_e0_core_temperature_none(m0, x_i_1)
         s0_here = value_f32_s0_core_temperature_none(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = value_f32_e0_core_temperature_none(m0, x_i_2)
         s0_here = value_f32_s0_core_temperature_none(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = value_f32_e0_core_temperature_none(m0, x_i_3)
         s0_here = value_f32_s0_core_temperature_none(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         if keep:
             kept[own + u64(0)] = e0_i
             kept[own + u64(256)] = e0_i_1
@@ -786,7 +792,7 @@ def vjp_f32_temperature_none_warp(g, x, where, temperature, temperature_l, dx_, 
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_none(s0, s0_l, s3)
@@ -886,13 +892,13 @@ def vjp_f32_temperature_none_warp_wide(g, x, where, temperature, temperature_l, 
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width * u32(4))
     s3, s3_l = fwarp_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_none(s0, s0_l, s3)
@@ -974,7 +980,7 @@ def vjp_f32_temperature_none_block(g, x, where, temperature, temperature_l, dx_,
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_none(s0, s0_l, s3)
@@ -1082,13 +1088,13 @@ def vjp_f32_temperature_none_block_wide(g, x, where, temperature, temperature_l,
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_none(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width * u32(4))
     s3, s3_l = fblock_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_none(s0, s0_l, s3)
@@ -1185,7 +1191,7 @@ def vjp_f64_temperature_none_warp(g, x, where, temperature, dx_, rows, n, inner)
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width)
     s3, s3_l = dwarp_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_none(s0, s0_l, s3)
@@ -1272,9 +1278,9 @@ def vjp_f64_temperature_none_warp_wide(g, x, where, temperature, dx_, rows, n, i
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f64_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width * u32(2))
     s3, s3_l = dwarp_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_none(s0, s0_l, s3)
@@ -1354,7 +1360,7 @@ def vjp_f64_temperature_none_block(g, x, where, temperature, dx_, rows, n, inner
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width)
     s3, s3_l = dblock_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_none(s0, s0_l, s3)
@@ -1440,9 +1446,9 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_none(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f64_s3_core_temperature_none(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width * u32(2))
     s3, s3_l = dblock_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_none(s0, s0_l, s3)
@@ -1496,23 +1502,25 @@ def vjp_f64_temperature_none_block_wide(g, x, where, temperature, dx_, rows, n, 
 def value_f32_m0_core_temperature_given(temperature, temperature_l, where_C1, x_C1):
     t1 = f32(0.0) < where_C1
     t2 = fdiv(x_C1, temperature)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, temperature, x_C1), fmul(t2, temperature_l)), inverse(temperature))
-    t4 = t3 if t1 else f32(0.0)
-    t5 = t2 if t1 else f32(-math.inf)
-    return fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, temperature_l, libdevice.fmaf(t3, temperature, x_C1)), inverse(temperature))
+    t5 = t4 if t1 else f32(0.0)
+    t6 = t2 if t1 else f32(-math.inf)
+    return fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
 
 
 # e0[C] = exp(-m0 + x[C]/temperature)
 @core
 def value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_C):
-    t1 = -m0
-    t2 = fdiv(x_C, temperature)
-    t3 = fsub(t2, m0)
-    t4 = fsub(t3, t1)
-    t5 = fmul(fsub(libdevice.fmaf(-t2, temperature, x_C), fmul(t2, temperature_l)), inverse(temperature))
-    t6 = near_expf(t3)
-    t7 = fmul(fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), t5), t6)
-    return fadd(t6, t7) if fsub(t7, t7) == f32(0.0) else t6
+    t1 = fdiv(x_C, temperature)
+    t2 = -t1
+    t3 = -m0
+    t4 = fsub(t1, m0)
+    t5 = fsub(t4, t3)
+    t6 = libdevice.fmaf(t2, temperature_l, libdevice.fmaf(t2, temperature, x_C))
+    t7 = near_expf(t4)
+    t8 = fmul(libdevice.fmaf(t6, inverse(temperature), fadd(fsub(t3, fsub(t4, t5)), fsub(t1, t5))), t7)
+    return fadd(t7, t8) if libdevice.fabsf(t8) < f32(math.inf) else t7
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
@@ -1525,12 +1533,13 @@ def value_f32_s0_core_temperature_given(e0_C1, where_C1):
 @core
 def value_f32_r_s0_core_temperature_given(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # out[C] = r_s0*(e0[C] if where[C] > 0 else 0)
@@ -1538,8 +1547,8 @@ def value_f32_r_s0_core_temperature_given(s0, s0_l):
 def value_f32_out_core_temperature_given(r_s0, r_s0_l, e0_C, where_C):
     t1 = e0_C if f32(0.0) < where_C else f32(0.0)
     t2 = fmul(r_s0, t1)
-    t3 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0_l, t1))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = libdevice.fmaf(r_s0_l, t1, libdevice.fmaf(r_s0, t1, -t2))
+    return fadd(t2, t3) if libdevice.fabsf(t3) < f32(math.inf) else t2
 
 
 # m0 = peak over C.1 of (x[C.1]/temperature if where[C.1] > 0 else -oo)
@@ -1601,17 +1610,19 @@ def value_f64_out_core_temperature_given(r_s0, r_s0_l, e0_C, e0_C_l, where_C):
 @core
 def vjp_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_C):
     t1 = fdiv(x_C, temperature)
-    t2 = fsub(t1, m0)
+    t2 = -t1
     t3 = -m0
-    t4 = fsub(t2, t3)
-    t5 = fmul(fsub(libdevice.fmaf(-t1, temperature, x_C), fmul(t1, temperature_l)), inverse(temperature))
-    t6 = expf(t2)
-    t7 = fadd(expf_low(t2), fmul(fadd(fadd(fsub(t3, fsub(t2, t4)), fsub(t1, t4)), t5), t6))
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = fadd(t6, t7)
-    t10 = t9 if t8 else t6
-    t11 = (fsub(t7, fsub(t9, t6)) if t8 else f32(0.0)) if fsub(t10, t10) == f32(0.0) else f32(0.0)
-    return t10, t11
+    t4 = fsub(t1, m0)
+    t5 = fsub(t4, t3)
+    t6 = libdevice.fmaf(t2, temperature_l, libdevice.fmaf(t2, temperature, x_C))
+    t7 = expf(t4)
+    t8 = libdevice.fmaf(t6, inverse(temperature), fadd(fsub(t3, fsub(t4, t5)), fsub(t1, t5)))
+    t9 = libdevice.fmaf(t8, t7, expf_low(t4))
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
+    t11 = fadd(t7, t9)
+    t12 = t11 if t10 else t7
+    t13 = (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t12, t13
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
@@ -1620,7 +1631,7 @@ def vjp_f32_s0_core_temperature_given(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -1630,8 +1641,8 @@ def vjp_f32_s3_core_temperature_given(e0_C1, e0_C1_l, g_C1, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1 if t1 else f32(0.0)
     t3 = fmul(g_C1, t2)
-    t4 = fadd(libdevice.fmaf(g_C1, t2, -t3), fmul(g_C1, e0_C1_l if t1 else f32(0.0)))
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t4 = libdevice.fmaf(g_C1, e0_C1_l if t1 else f32(0.0), libdevice.fmaf(g_C1, t2, -t3))
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # c0 = nearest(s3/s0)
@@ -1639,8 +1650,9 @@ def vjp_f32_s3_core_temperature_given(e0_C1, e0_C1_l, g_C1, where_C1):
 def vjp_f32_c0_core_temperature_given(s0, s0_l, s3):
     t1 = inverse(s0)
     t2 = fmul(s3, t1)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, s0, s3), fmul(t2, s0_l)), t1)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t3, s0, s3)), t1)
+    return fadd(t2, t4) if libdevice.fabsf(t4) < f32(math.inf) else t2
 
 
 # s2_of = sum over C.1 of (-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)
@@ -1651,9 +1663,9 @@ def vjp_f32_s2_of_core_temperature_given(c0, e0_C1, e0_C1_l, g_C1, where_C1):
     t3 = e0_C1 if t2 else f32(0.0)
     t4 = fmul(t1, t3)
     t5 = fsub(t1, g_C1)
-    t6 = fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, e0_C1_l if t2 else f32(0.0)))
-    t7 = fadd(t6, fmul(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3))
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t6 = libdevice.fmaf(t1, e0_C1_l if t2 else f32(0.0), libdevice.fmaf(t1, t3, -t4))
+    t7 = libdevice.fmaf(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3, t6)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t4, t8
 
 
@@ -1662,15 +1674,16 @@ def vjp_f32_s2_of_core_temperature_given(c0, e0_C1, e0_C1_l, g_C1, where_C1):
 def vjp_f32_s2_core_temperature_given(s0, s0_l, s2_of, s2_of_l):
     t1 = inverse(s0)
     t2 = fmul(s2_of, t1)
-    t3 = fmul(t2, t1)
-    t4 = -t3
-    t5 = fmul(fsub(fadd(libdevice.fmaf(-t2, s0, s2_of), s2_of_l), fmul(t2, s0_l)), t1)
-    t6 = -fmul(fsub(fadd(libdevice.fmaf(t4, s0, t2), t5), fmul(t3, s0_l)), t1)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = t8 if t7 else t4
-    t10 = (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t9, t10
+    t3 = -fmul(t2, t1)
+    t4 = -t2
+    t5 = libdevice.fmaf(t4, s0_l, fadd(libdevice.fmaf(t4, s0, s2_of), s2_of_l))
+    t6 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t5, t1, libdevice.fmaf(t3, s0, t2))), t1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = -t6
+    t9 = fadd(t3, t8)
+    t10 = t9 if t7 else t3
+    t11 = (fsub(t8, fsub(t9, t3)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # dx[C] = r_s0*(-c0 + g[C])*(e0[C]/temperature if where[C] > 0 else 0) + (s2*e0[C]/temperature if where[C] > 0
@@ -1689,15 +1702,16 @@ def vjp_f32_dx_core_temperature_given(
     t8 = t7 if t3 else f32(0.0)
     t9 = fadd(t6, t8)
     t10 = fsub(t9, t6)
-    t11 = fsub(fadd(libdevice.fmaf(-t4, temperature, e0_C), e0_C_l), fmul(t4, temperature_l))
-    t12 = fmul(t11, inverse(temperature))
-    t13 = fsub(t1, g_C)
-    t14 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0, fadd(fsub(g_C, fsub(t1, t13)), fsub(-c0, t13))))
-    t15 = fadd(libdevice.fmaf(t2, t5, -t6), fmul(t2, t12 if t3 else f32(0.0)))
-    t16 = fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), fadd(t15, fmul(fadd(t14, fmul(r_s0_l, t1)), t5)))
-    t17 = fadd(fadd(libdevice.fmaf(t4, s2, -t7), fmul(t4, s2_l)), fmul(t12, s2)) if t3 else f32(0.0)
-    t18 = fadd(t16, t17)
-    return fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t11 = fsub(t1, g_C)
+    t12 = libdevice.fmaf(r_s0, fadd(fsub(g_C, fsub(t1, t11)), fsub(-c0, t11)), libdevice.fmaf(r_s0, t1, -t2))
+    t13 = -t4
+    t14 = libdevice.fmaf(t13, temperature_l, fadd(libdevice.fmaf(t13, temperature, e0_C), e0_C_l))
+    t15 = fmul(t14, inverse(temperature))
+    t16 = libdevice.fmaf(t2, t15 if t3 else f32(0.0), libdevice.fmaf(t2, t5, -t6))
+    t17 = libdevice.fmaf(libdevice.fmaf(r_s0_l, t1, t12), t5, t16)
+    t18 = libdevice.fmaf(t15, s2, libdevice.fmaf(t4, s2_l, libdevice.fmaf(t4, s2, -t7))) if t3 else f32(0.0)
+    t19 = fadd(fadd(fadd(fsub(t6, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
+    return fadd(t9, t19) if libdevice.fabsf(t19) < f32(math.inf) else t9
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -1776,8 +1790,9 @@ def vjp_f64_dx_core_temperature_given(c0, r_s0, r_s0_l, s2, s2_l, temperature, e
 def vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5):
     t1 = inverse(s0)
     t2 = fmul(s5, t1)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, s0, s5), fmul(t2, s0_l)), t1)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t3, s0, s5)), t1)
+    return fadd(t2, t4) if libdevice.fabsf(t4) < f32(math.inf) else t2
 
 
 # s3_of = sum over C.1 of (-c0 + g[C.1])*(-e0[C.1]*x[C.1]/temperature**2 if where[C.1] > 0 else 0)
@@ -1789,19 +1804,19 @@ def vjp_temperature_f32_s3_of_core_temperature_given(
     t2 = f32(0.0) < where_C1
     t3 = fdiv(e0_C1, temperature)
     t4 = fmul(t3, x_C1)
-    t5 = fdiv(t4, temperature)
-    t6 = -t5
-    t7 = t6 if t2 else f32(0.0)
-    t8 = fmul(t1, t7)
-    t9 = inverse(temperature)
-    t10 = fmul(fsub(fadd(libdevice.fmaf(-t3, temperature, e0_C1), e0_C1_l), fmul(t3, temperature_l)), t9)
-    t11 = fadd(libdevice.fmaf(t6, temperature, t4), fadd(libdevice.fmaf(t3, x_C1, -t4), fmul(t10, x_C1)))
-    t12 = fmul(t1, -fmul(fsub(t11, fmul(t5, temperature_l)), t9) if t2 else f32(0.0))
-    t13 = fsub(t1, g_C1)
-    t14 = fmul(fadd(fsub(g_C1, fsub(t1, t13)), fsub(-c0, t13)), t7)
-    t15 = fadd(fadd(libdevice.fmaf(t1, t7, -t8), t12), t14)
-    t16 = t15 if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t8, t16
+    t5 = -fdiv(t4, temperature)
+    t6 = t5 if t2 else f32(0.0)
+    t7 = fmul(t1, t6)
+    t8 = fsub(t1, g_C1)
+    t9 = -t3
+    t10 = inverse(temperature)
+    t11 = fmul(libdevice.fmaf(t9, temperature_l, fadd(libdevice.fmaf(t9, temperature, e0_C1), e0_C1_l)), t10)
+    t12 = fadd(libdevice.fmaf(t5, temperature, t4), libdevice.fmaf(t11, x_C1, libdevice.fmaf(t3, x_C1, -t4)))
+    t13 = -fmul(libdevice.fmaf(t5, temperature_l, t12), t10) if t2 else f32(0.0)
+    t14 = libdevice.fmaf(t1, t13, libdevice.fmaf(t1, t6, -t7))
+    t15 = libdevice.fmaf(fadd(fsub(g_C1, fsub(t1, t8)), fsub(-c0, t8)), t6, t14)
+    t16 = t15 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t7, t16
 
 
 # s3 = s3_of/s0
@@ -1809,12 +1824,13 @@ def vjp_temperature_f32_s3_of_core_temperature_given(
 def vjp_temperature_f32_s3_core_temperature_given(s0, s0_l, s3_of, s3_of_l):
     t1 = inverse(s0)
     t2 = fmul(s3_of, t1)
-    t3 = fmul(fsub(fadd(libdevice.fmaf(-t2, s0, s3_of), s3_of_l), fmul(t2, s0_l)), t1)
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = (fsub(t3, fsub(t5, t2)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, s0_l, fadd(libdevice.fmaf(t3, s0, s3_of), s3_of_l)), t1)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # s4 = sum over C.1 of (-s2*e0[C.1]*x[C.1]/temperature**2 if where[C.1] > 0 else 0)
@@ -1825,14 +1841,16 @@ def vjp_temperature_f32_s4_core_temperature_given(s2, s2_l, temperature, tempera
     t3 = fmul(t2, x_C1)
     t4 = fdiv(t3, temperature)
     t5 = -fmul(t4, s2)
-    t6 = inverse(temperature)
-    t7 = fmul(fsub(fadd(libdevice.fmaf(-t2, temperature, e0_C1), e0_C1_l), fmul(t2, temperature_l)), t6)
-    t8 = fadd(libdevice.fmaf(-t4, temperature, t3), fadd(libdevice.fmaf(t2, x_C1, -t3), fmul(t7, x_C1)))
-    t9 = fmul(fmul(fsub(t8, fmul(t4, temperature_l)), t6), s2)
-    t10 = -fadd(fadd(libdevice.fmaf(t4, s2, t5), fmul(t4, s2_l)), t9) if t1 else f32(0.0)
-    t11 = t5 if t1 else f32(0.0)
-    t12 = t10 if fsub(t10, t10) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t6 = -t4
+    t7 = -t2
+    t8 = inverse(temperature)
+    t9 = fmul(libdevice.fmaf(t7, temperature_l, fadd(libdevice.fmaf(t7, temperature, e0_C1), e0_C1_l)), t8)
+    t10 = fadd(libdevice.fmaf(t6, temperature, t3), libdevice.fmaf(t9, x_C1, libdevice.fmaf(t2, x_C1, -t3)))
+    t11 = libdevice.fmaf(t4, s2_l, libdevice.fmaf(t4, s2, t5))
+    t12 = -libdevice.fmaf(fmul(libdevice.fmaf(t6, temperature_l, t10), t8), s2, t11) if t1 else f32(0.0)
+    t13 = t5 if t1 else f32(0.0)
+    t14 = t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # dtemperature = s3 + s4
@@ -1841,7 +1859,7 @@ def vjp_temperature_f32_dtemperature_core_temperature_given(s3, s3_l, s4, s4_l):
     t1 = fadd(s3, s4)
     t2 = fsub(t1, s3)
     t3 = fadd(fadd(fadd(fsub(s3, fsub(t1, t2)), fsub(s4, t2)), s3_l), s4_l)
-    return fadd(t1, t3) if fsub(t3, t3) == f32(0.0) else t1
+    return fadd(t1, t3) if libdevice.fabsf(t3) < f32(math.inf) else t1
 
 
 # c0 = nearest(s5/s0)
@@ -1932,7 +1950,7 @@ def value_f32_temperature_given_warp(x, where, temperature, temperature_l, out_,
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
@@ -1984,16 +2002,16 @@ def value_f32_temperature_given_warp_wide(x, where, temperature, temperature_l, 
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
         s0_here = value_f32_s0_core_temperature_given(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
         s0_here = value_f32_s0_core_temperature_given(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here = value_f32_s0_core_temperature_given(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         kept[own + u64(0)] = e0_i
         kept[own + u64(32)] = e0_i_1
         kept[own + u64(64)] = e0_i_2
@@ -2042,7 +2060,7 @@ def value_f32_temperature_given_block(x, where, temperature, temperature_l, out_
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f32_r_s0_core_temperature_given(s0, s0_l)
@@ -2094,16 +2112,16 @@ def value_f32_temperature_given_block_wide(x, where, temperature, temperature_l,
         e0_i = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core_temperature_given(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_1)
         s0_here = value_f32_s0_core_temperature_given(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_2)
         s0_here = value_f32_s0_core_temperature_given(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = value_f32_e0_core_temperature_given(m0, temperature, temperature_l, x_i_3)
         s0_here = value_f32_s0_core_temperature_given(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         if keep:
             kept[own + u64(0)] = e0_i
             kept[own + u64(256)] = e0_i_1
@@ -2366,7 +2384,7 @@ def vjp_f32_temperature_given_warp(g, x, where, temperature, temperature_l, dx_,
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_given(s0, s0_l, s3)
@@ -2466,13 +2484,13 @@ def vjp_f32_temperature_given_warp_wide(g, x, where, temperature, temperature_l,
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width * u32(4))
     s3, s3_l = fwarp_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_given(s0, s0_l, s3)
@@ -2554,7 +2572,7 @@ def vjp_f32_temperature_given_block(g, x, where, temperature, temperature_l, dx_
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_given(s0, s0_l, s3)
@@ -2662,13 +2680,13 @@ def vjp_f32_temperature_given_block_wide(g, x, where, temperature, temperature_l
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core_temperature_given(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width * u32(4))
     s3, s3_l = fblock_sum(s3, s3_l)
     c0 = vjp_f32_c0_core_temperature_given(s0, s0_l, s3)
@@ -2765,7 +2783,7 @@ def vjp_f64_temperature_given_warp(g, x, where, temperature, dx_, rows, n, inner
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width)
     s3, s3_l = dwarp_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_given(s0, s0_l, s3)
@@ -2852,9 +2870,9 @@ def vjp_f64_temperature_given_warp_wide(g, x, where, temperature, dx_, rows, n, 
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width * u32(2))
     s3, s3_l = dwarp_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_given(s0, s0_l, s3)
@@ -2934,7 +2952,7 @@ def vjp_f64_temperature_given_block(g, x, where, temperature, dx_, rows, n, inne
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width)
     s3, s3_l = dblock_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_given(s0, s0_l, s3)
@@ -3020,9 +3038,9 @@ def vjp_f64_temperature_given_block_wide(g, x, where, temperature, dx_, rows, n,
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width * u32(2))
     s3, s3_l = dblock_sum(s3, s3_l)
     c0 = vjp_f64_c0_core_temperature_given(s0, s0_l, s3)
@@ -3103,7 +3121,7 @@ def vjp_temperature_f32_temperature_given_warp(g, x, where, temperature, tempera
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = fwarp_sum(s5, s5_l)
     c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
@@ -3220,13 +3238,13 @@ def vjp_temperature_f32_temperature_given_warp_wide(
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(4))
     s5, s5_l = fwarp_sum(s5, s5_l)
     c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
@@ -3356,7 +3374,7 @@ def vjp_temperature_f32_temperature_given_block(g, x, where, temperature, temper
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = fblock_sum(s5, s5_l)
     c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
@@ -3481,13 +3499,13 @@ def vjp_temperature_f32_temperature_given_block_wide(
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s5_here = vjp_f32_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f32_s3_core_temperature_given(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(4))
     s5, s5_l = fblock_sum(s5, s5_l)
     c0 = vjp_temperature_f32_c0_core_temperature_given(s0, s0_l, s5)
@@ -3639,7 +3657,7 @@ def vjp_temperature_f64_temperature_given_warp(g, x, where, temperature, dtemper
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = dwarp_sum(s5, s5_l)
     c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
@@ -3741,9 +3759,9 @@ def vjp_temperature_f64_temperature_given_warp_wide(g, x, where, temperature, dt
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(2))
     s5, s5_l = dwarp_sum(s5, s5_l)
     c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
@@ -3856,7 +3874,7 @@ def vjp_temperature_f64_temperature_given_block(g, x, where, temperature, dtempe
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = dblock_sum(s5, s5_l)
     c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)
@@ -3957,9 +3975,9 @@ def vjp_temperature_f64_temperature_given_block_wide(g, x, where, temperature, d
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s5_here = vjp_f64_s3_core_temperature_given(e0_i, e0_l_i, g_i, where_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         s5_here = vjp_f64_s3_core_temperature_given(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(2))
     s5, s5_l = dblock_sum(s5, s5_l)
     c0 = vjp_temperature_f64_c0_core_temperature_given(s0, s0_l, s5)

@@ -44,6 +44,7 @@ from symgen.runtime.device_rows import (
     dblock_sum,
     dkept,
     dpeak_step,
+    dsum_plus,
     dsum_step,
     dwarp_peak,
     dwarp_sum,
@@ -52,6 +53,7 @@ from symgen.runtime.device_rows import (
     ffew,
     fkept,
     fpeak_step,
+    fsum_plus,
     fsum_step,
     fwarp_peak,
     fwarp_sum,
@@ -77,7 +79,7 @@ def value_f32_e0_core(m0, x_C):
     t3 = fsub(t2, t1)
     t4 = near_expf(t2)
     t5 = fmul(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4)
-    return fadd(t4, t5) if fsub(t5, t5) == f32(0.0) else t4
+    return fadd(t4, t5) if libdevice.fabsf(t5) < f32(math.inf) else t4
 
 
 # s0 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)
@@ -90,12 +92,13 @@ def value_f32_s0_core(e0_C1, where_C1):
 @core
 def value_f32_r_s0_core(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # out[C] = r_s0*(e0[C] if where[C] > 0 else 0)
@@ -103,8 +106,8 @@ def value_f32_r_s0_core(s0, s0_l):
 def value_f32_out_core(r_s0, r_s0_l, e0_C, where_C):
     t1 = e0_C if f32(0.0) < where_C else f32(0.0)
     t2 = fmul(r_s0, t1)
-    t3 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0_l, t1))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = libdevice.fmaf(r_s0_l, t1, libdevice.fmaf(r_s0, t1, -t2))
+    return fadd(t2, t3) if libdevice.fabsf(t3) < f32(math.inf) else t2
 
 
 # m0 = peak over C.1 of (-x[C.1] if where[C.1] > 0 else -oo)
@@ -167,11 +170,11 @@ def vjp_f32_e0_core(m0, x_C):
     t2 = fsub(t1, m0)
     t3 = fsub(t2, t1)
     t4 = expf(t2)
-    t5 = fadd(expf_low(t2), fmul(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4))
-    t6 = fsub(t5, t5) == f32(0.0)
+    t5 = libdevice.fmaf(fadd(fsub(t1, fsub(t2, t3)), fsub(-m0, t3)), t4, expf_low(t2))
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t4, t5)
     t8 = t7 if t6 else t4
-    t9 = (fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
+    t9 = (fsub(t5, fsub(t7, t4)) if t6 else f32(0.0)) if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
     return t8, t9
 
 
@@ -181,7 +184,7 @@ def vjp_f32_s0_core(e0_C1, e0_C1_l, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1_l if t1 else f32(0.0)
     t3 = e0_C1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -191,8 +194,8 @@ def vjp_f32_s3_core(e0_C1, e0_C1_l, g_C1, where_C1):
     t1 = f32(0.0) < where_C1
     t2 = e0_C1 if t1 else f32(0.0)
     t3 = fmul(g_C1, t2)
-    t4 = fadd(libdevice.fmaf(g_C1, t2, -t3), fmul(g_C1, e0_C1_l if t1 else f32(0.0)))
-    return fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
+    t4 = libdevice.fmaf(g_C1, e0_C1_l if t1 else f32(0.0), libdevice.fmaf(g_C1, t2, -t3))
+    return fadd(t3, t4) if libdevice.fabsf(t4) < f32(math.inf) else t3
 
 
 # c0 = nearest(s3/s0)
@@ -200,8 +203,9 @@ def vjp_f32_s3_core(e0_C1, e0_C1_l, g_C1, where_C1):
 def vjp_f32_c0_core(s0, s0_l, s3):
     t1 = inverse(s0)
     t2 = fmul(s3, t1)
-    t3 = fmul(fsub(libdevice.fmaf(-t2, s0, s3), fmul(t2, s0_l)), t1)
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = -t2
+    t4 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t3, s0, s3)), t1)
+    return fadd(t2, t4) if libdevice.fabsf(t4) < f32(math.inf) else t2
 
 
 # s2_of = sum over C.1 of (-c0 + g[C.1])*(e0[C.1] if where[C.1] > 0 else 0)
@@ -212,9 +216,9 @@ def vjp_f32_s2_of_core(c0, e0_C1, e0_C1_l, g_C1, where_C1):
     t3 = e0_C1 if t2 else f32(0.0)
     t4 = fmul(t1, t3)
     t5 = fsub(t1, g_C1)
-    t6 = fadd(libdevice.fmaf(t1, t3, -t4), fmul(t1, e0_C1_l if t2 else f32(0.0)))
-    t7 = fadd(t6, fmul(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3))
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t6 = libdevice.fmaf(t1, e0_C1_l if t2 else f32(0.0), libdevice.fmaf(t1, t3, -t4))
+    t7 = libdevice.fmaf(fadd(fsub(g_C1, fsub(t1, t5)), fsub(-c0, t5)), t3, t6)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t4, t8
 
 
@@ -223,15 +227,16 @@ def vjp_f32_s2_of_core(c0, e0_C1, e0_C1_l, g_C1, where_C1):
 def vjp_f32_s2_core(s0, s0_l, s2_of, s2_of_l):
     t1 = inverse(s0)
     t2 = fmul(s2_of, t1)
-    t3 = fmul(t2, t1)
-    t4 = -t3
-    t5 = fmul(fsub(fadd(libdevice.fmaf(-t2, s0, s2_of), s2_of_l), fmul(t2, s0_l)), t1)
-    t6 = -fmul(fsub(fadd(libdevice.fmaf(t4, s0, t2), t5), fmul(t3, s0_l)), t1)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = t8 if t7 else t4
-    t10 = (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) if fsub(t9, t9) == f32(0.0) else f32(0.0)
-    return t9, t10
+    t3 = -fmul(t2, t1)
+    t4 = -t2
+    t5 = libdevice.fmaf(t4, s0_l, fadd(libdevice.fmaf(t4, s0, s2_of), s2_of_l))
+    t6 = fmul(libdevice.fmaf(t3, s0_l, libdevice.fmaf(t5, t1, libdevice.fmaf(t3, s0, t2))), t1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = -t6
+    t9 = fadd(t3, t8)
+    t10 = t9 if t7 else t3
+    t11 = (fsub(t8, fsub(t9, t3)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # dx[C] = r_s0*(-c0 + g[C])*(-e0[C] if where[C] > 0 else 0) + (-s2*e0[C] if where[C] > 0 else 0)
@@ -247,12 +252,12 @@ def vjp_f32_dx_core(c0, r_s0, r_s0_l, s2, s2_l, e0_C, e0_C_l, g_C, where_C):
     t8 = fadd(t5, t7)
     t9 = fsub(t8, t5)
     t10 = fsub(t1, g_C)
-    t11 = fadd(libdevice.fmaf(r_s0, t1, -t2), fmul(r_s0, fadd(fsub(g_C, fsub(t1, t10)), fsub(-c0, t10))))
-    t12 = fadd(libdevice.fmaf(t2, t4, -t5), fmul(t2, -e0_C_l if t3 else f32(0.0)))
-    t13 = fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), fadd(t12, fmul(fadd(t11, fmul(r_s0_l, t1)), t4)))
-    t14 = -fadd(fadd(libdevice.fmaf(e0_C, s2, t6), fmul(e0_C, s2_l)), fmul(e0_C_l, s2)) if t3 else f32(0.0)
-    t15 = fadd(t13, t14)
-    return fadd(t8, t15) if fsub(t15, t15) == f32(0.0) else t8
+    t11 = libdevice.fmaf(r_s0, fadd(fsub(g_C, fsub(t1, t10)), fsub(-c0, t10)), libdevice.fmaf(r_s0, t1, -t2))
+    t12 = libdevice.fmaf(t2, -e0_C_l if t3 else f32(0.0), libdevice.fmaf(t2, t4, -t5))
+    t13 = libdevice.fmaf(libdevice.fmaf(r_s0_l, t1, t11), t4, t12)
+    t14 = -libdevice.fmaf(e0_C_l, s2, libdevice.fmaf(e0_C, s2_l, libdevice.fmaf(e0_C, s2, t6)))
+    t15 = fadd(fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), t13), t14 if t3 else f32(0.0))
+    return fadd(t8, t15) if libdevice.fabsf(t15) < f32(math.inf) else t8
 
 
 # s3 = sum over C.1 of (e0[C.1] if where[C.1] > 0 else 0)*g[C.1]
@@ -347,7 +352,7 @@ def value_f32_warp(x, where, out_, rows, n, inner):
         e0_i = value_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
@@ -399,16 +404,16 @@ def value_f32_warp_wide(x, where, out_, rows, n, inner):
         e0_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = value_f32_e0_core(m0, x_i_1)
         s0_here = value_f32_s0_core(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = value_f32_e0_core(m0, x_i_2)
         s0_here = value_f32_s0_core(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here = value_f32_s0_core(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         kept[own + u64(0)] = e0_i
         kept[own + u64(32)] = e0_i_1
         kept[own + u64(64)] = e0_i_2
@@ -457,7 +462,7 @@ def value_f32_block(x, where, out_, rows, n, inner):
         e0_i = value_f32_e0_core(m0, x_i)
         where_i = mask(where, u32(at + i * inner))
         s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     r_s0, r_s0_l = value_f32_r_s0_core(s0, s0_l)
@@ -509,16 +514,16 @@ def value_f32_block_wide(x, where, out_, rows, n, inner):
         e0_i = value_f32_e0_core(m0, x_i)
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s0_here = value_f32_s0_core(e0_i, where_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_1 = value_f32_e0_core(m0, x_i_1)
         s0_here = value_f32_s0_core(e0_i_1, where_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_2 = value_f32_e0_core(m0, x_i_2)
         s0_here = value_f32_s0_core(e0_i_2, where_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         e0_i_3 = value_f32_e0_core(m0, x_i_3)
         s0_here = value_f32_s0_core(e0_i_3, where_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         if keep:
             kept[own + u64(0)] = e0_i
             kept[own + u64(256)] = e0_i_1
@@ -781,7 +786,7 @@ def vjp_f32_warp(g, x, where, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width)
     s3, s3_l = fwarp_sum(s3, s3_l)
     c0 = vjp_f32_c0_core(s0, s0_l, s3)
@@ -877,13 +882,13 @@ def vjp_f32_warp_wide(g, x, where, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width * u32(4))
     s3, s3_l = fwarp_sum(s3, s3_l)
     c0 = vjp_f32_c0_core(s0, s0_l, s3)
@@ -965,7 +970,7 @@ def vjp_f32_block(g, x, where, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width)
     s3, s3_l = fblock_sum(s3, s3_l)
     c0 = vjp_f32_c0_core(s0, s0_l, s3)
@@ -1069,13 +1074,13 @@ def vjp_f32_block_wide(g, x, where, dx_, rows, n, inner):
         g_i, g_i_1, g_i_2, g_i_3 = load4(g, u32(at + i))
         where_i, where_i_1, where_i_2, where_i_3 = mask4(where, u32(at + i))
         s3_here = vjp_f32_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core(e0_i_2, e0_l_i_2, g_i_2, where_i_2)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f32_s3_core(e0_i_3, e0_l_i_3, g_i_3, where_i_3)
-        s3, s3_l = fsum_step(s3, s3_l, s3_here, f32(0))
+        s3, s3_l = fsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width * u32(4))
     s3, s3_l = fblock_sum(s3, s3_l)
     c0 = vjp_f32_c0_core(s0, s0_l, s3)
@@ -1172,7 +1177,7 @@ def vjp_f64_warp(g, x, where, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width)
     s3, s3_l = dwarp_sum(s3, s3_l)
     c0 = vjp_f64_c0_core(s0, s0_l, s3)
@@ -1255,9 +1260,9 @@ def vjp_f64_warp_wide(g, x, where, dx_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f64_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + warp_width * u32(2))
     s3, s3_l = dwarp_sum(s3, s3_l)
     c0 = vjp_f64_c0_core(s0, s0_l, s3)
@@ -1337,7 +1342,7 @@ def vjp_f64_block(g, x, where, dx_, rows, n, inner):
         g_i = load(g, u32(at + i * inner))
         where_i = mask(where, u32(at + i * inner))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width)
     s3, s3_l = dblock_sum(s3, s3_l)
     c0 = vjp_f64_c0_core(s0, s0_l, s3)
@@ -1419,9 +1424,9 @@ def vjp_f64_block_wide(g, x, where, dx_, rows, n, inner):
         g_i, g_i_1 = load2(g, u32(at + i))
         where_i, where_i_1 = mask2(where, u32(at + i))
         s3_here = vjp_f64_s3_core(e0_i, e0_l_i, g_i, where_i)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         s3_here = vjp_f64_s3_core(e0_i_1, e0_l_i_1, g_i_1, where_i_1)
-        s3, s3_l = dsum_step(s3, s3_l, s3_here, 0.0)
+        s3, s3_l = dsum_plus(s3, s3_l, s3_here)
         i = u32(i + block_width * u32(2))
     s3, s3_l = dblock_sum(s3, s3_l)
     c0 = vjp_f64_c0_core(s0, s0_l, s3)

@@ -7,6 +7,8 @@ if threshold is not None and beta * x > threshold:
 return log(1 + exp(beta * x)) / beta
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -51,7 +53,7 @@ def value_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t9 = fdiv(t8, beta)
     t10 = fmul(t9, t2)
     t11 = fmul(t10, t2)
-    t12 = fadd(beta, beta_low) if fsub(beta_low, beta_low) == f32(0.0) else beta
+    t12 = fadd(beta, beta_low) if libdevice.fabsf(beta_low) < f32(math.inf) else beta
     t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
     t14 = fmul(x, t13)
     t15 = t14 < f32(0.0)
@@ -59,22 +61,27 @@ def value_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t17 = fmul(t16, t13)
     t18 = fadd(t11, t17)
     t19 = fsub(t18, t11)
-    t20 = libdevice.fmaf(t2, t2, -t3)
-    t21 = fadd(f32(1.0), t3)
-    t22 = inverse(t21)
-    t23 = fmul(t20, libdevice.fmaf(libdevice.fmaf(-t22, t21, f32(1.0)), t22, t22))
-    t24 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
-    t25 = fmul(t21, t5)
-    t26 = inverse(t25)
-    t27 = fmul(t3, t26)
-    t28 = f32(0.0) if t4 else fsub(libdevice.fmaf(libdevice.fmaf(-t27, t25, t3), t26, t27), f32(1.0))
-    t29 = f32(0.0) if t4 else fmul(fsub(fadd(libdevice.fmaf(-t7, t3, t5), t23), fmul(t7, t20)), t6)
-    t30 = fadd(t29, fmul(-(-t24 if t1 < f32(0.0) else t24), fmul(t8, fadd(f32(1.0), t28))))
-    t31 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t9, beta, t8), t30), fmul(t9, beta_low)), inverse(beta)), t2)
-    t32 = fadd(libdevice.fmaf(t10, t2, -t11), fmul(fadd(libdevice.fmaf(t9, t2, -t10), t31), t2))
-    t33 = fadd(libdevice.fmaf(t16, t13, -t17), fmul(f32(0.0) if t15 else libdevice.fmaf(x, t13, -t14), t13))
-    t34 = fadd(fadd(fadd(fsub(t11, fsub(t18, t19)), fsub(t17, t19)), t32), t33)
-    return fadd(t18, t34) if fsub(t34, t34) == f32(0.0) else t18
+    t20 = -t9
+    t21 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, -t1))
+    t22 = fadd(f32(1.0), t3)
+    t23 = fmul(t22, t5)
+    t24 = inverse(t23)
+    t25 = fmul(t3, t24)
+    t26 = f32(0.0) if t4 else fsub(libdevice.fmaf(libdevice.fmaf(-t25, t23, t3), t24, t25), f32(1.0))
+    t27 = -t7
+    t28 = libdevice.fmaf(t2, t2, -t3)
+    t29 = inverse(t22)
+    t30 = libdevice.fmaf(libdevice.fmaf(-t29, t22, f32(1.0)), t29, t29)
+    t31 = fmul(libdevice.fmaf(t27, t28, libdevice.fmaf(t28, t30, libdevice.fmaf(t27, t3, t5))), t6)
+    t32 = -(-t21 if t1 < f32(0.0) else t21)
+    t33 = libdevice.fmaf(t32, fmul(t8, fadd(f32(1.0), t26)), f32(0.0) if t4 else t31)
+    t34 = fmul(libdevice.fmaf(t20, beta_low, fadd(libdevice.fmaf(t20, beta, t8), t33)), inverse(beta))
+    t35 = libdevice.fmaf(t34, t2, libdevice.fmaf(t9, t2, -t10))
+    t36 = libdevice.fmaf(t35, t2, libdevice.fmaf(t10, t2, -t11))
+    t37 = f32(0.0) if t15 else libdevice.fmaf(x, t13, -t14)
+    t38 = fadd(fadd(fsub(t11, fsub(t18, t19)), fsub(t17, t19)), t36)
+    t39 = fadd(t38, libdevice.fmaf(t37, t13, libdevice.fmaf(t16, t13, -t17)))
+    return fadd(t18, t39) if libdevice.fabsf(t39) < f32(math.inf) else t18
 
 
 # sigmoid(beta*x) (compensated)
@@ -87,13 +94,14 @@ def grad_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t5 = fadd(f32(1.0), t3)
     t6 = inverse(t5)
     t7 = fmul(t4, t6)
-    t8 = fsub(t5, f32(1.0))
-    t9 = fsub(libdevice.fmaf(-t7, t5, t4), fmul(t7, fadd(fsub(f32(1.0), fsub(t5, t8)), fsub(t3, t8))))
-    t10 = t3 if t2 else f32(1.0)
-    t11 = fmul(t10, t6)
-    t12 = fmul(t7, libdevice.fmaf(libdevice.fmaf(-t11, t5, t10), t6, t11))
-    t13 = fadd(fmul(t9, t6), fmul(fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x)), t12))
-    return fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7
+    t8 = -t7
+    t9 = fsub(t5, f32(1.0))
+    t10 = libdevice.fmaf(t8, fadd(fsub(f32(1.0), fsub(t5, t9)), fsub(t3, t9)), libdevice.fmaf(t8, t5, t4))
+    t11 = t3 if t2 else f32(1.0)
+    t12 = fmul(t11, t6)
+    t13 = fmul(t7, libdevice.fmaf(libdevice.fmaf(-t12, t5, t11), t6, t12))
+    t14 = fadd(fmul(t10, t6), fmul(libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, -t1)), t13))
+    return fadd(t7, t14) if libdevice.fabsf(t14) < f32(math.inf) else t7
 
 
 # beta*sigmoid(-beta*x)*sigmoid(beta*x) (halved)
@@ -104,32 +112,35 @@ def grad2_device32_threshold_none(x, beta, beta_low, threshold, threshold_low):
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
-    t6 = fmul(beta, t5)
-    t7 = fmul(t6, t5)
-    t8 = -t1
-    t9 = f32(0.0) <= t8
-    t10 = f32(1.0) if t9 else t2
-    t11 = fmul(t7, t10)
-    t12 = fmul(t11, t10)
-    t13 = f32(0.0) <= t1
-    t14 = f32(1.0) if t13 else t2
-    t15 = fmul(t12, t14)
-    t16 = fmul(t15, t14)
-    t17 = fsub(t4, f32(1.0))
-    t18 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t17)), fsub(t3, t17)), libdevice.fmaf(t2, t2, -t3)))
-    t19 = fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t18), t5)
-    t20 = fadd(libdevice.fmaf(beta, x, t8), fmul(beta_low, x))
-    t21 = t3 if t13 else f32(1.0)
-    t22 = fmul(t21, t5)
-    t23 = fmul(t6, fadd(t19, fmul(t20, fmul(t5, libdevice.fmaf(libdevice.fmaf(-t22, t4, t21), t5, t22)))))
-    t24 = t3 if t9 else f32(1.0)
-    t25 = fmul(t24, t5)
-    t26 = fmul(beta, fadd(t19, fmul(-t20, fmul(t5, libdevice.fmaf(libdevice.fmaf(-t25, t4, t24), t5, t25)))))
-    t27 = fmul(fadd(fadd(libdevice.fmaf(beta, t5, -t6), t26), fmul(beta_low, t5)), t5)
-    t28 = fadd(libdevice.fmaf(t7, t10, -t11), fmul(fadd(fadd(libdevice.fmaf(t6, t5, -t7), t23), t27), t10))
-    t29 = fmul(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t28, t10)), t14)
-    t30 = fadd(libdevice.fmaf(t15, t14, -t16), fmul(fadd(libdevice.fmaf(t12, t14, -t15), t29), t14))
-    return fadd(t16, t30) if fsub(t30, t30) == f32(0.0) else t16
+    t6 = -t5
+    t7 = fsub(t4, f32(1.0))
+    t8 = fadd(fadd(fsub(f32(1.0), fsub(t4, t7)), fsub(t3, t7)), libdevice.fmaf(t2, t2, -t3))
+    t9 = fmul(libdevice.fmaf(t6, t8, libdevice.fmaf(t6, t4, f32(1.0))), t5)
+    t10 = -t1
+    t11 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t10))
+    t12 = f32(0.0) <= t10
+    t13 = t3 if t12 else f32(1.0)
+    t14 = fmul(t13, t5)
+    t15 = fmul(beta, t5)
+    t16 = fadd(t9, fmul(-t11, fmul(t5, libdevice.fmaf(libdevice.fmaf(-t14, t4, t13), t5, t14))))
+    t17 = f32(0.0) <= t1
+    t18 = t3 if t17 else f32(1.0)
+    t19 = fmul(t18, t5)
+    t20 = fmul(t15, t5)
+    t21 = fadd(t9, fmul(t11, fmul(t5, libdevice.fmaf(libdevice.fmaf(-t19, t4, t18), t5, t19))))
+    t22 = libdevice.fmaf(beta_low, t5, libdevice.fmaf(beta, t16, libdevice.fmaf(beta, t5, -t15)))
+    t23 = f32(1.0) if t12 else t2
+    t24 = fmul(t20, t23)
+    t25 = libdevice.fmaf(t22, t5, libdevice.fmaf(t15, t21, libdevice.fmaf(t15, t5, -t20)))
+    t26 = fmul(t24, t23)
+    t27 = libdevice.fmaf(t25, t23, libdevice.fmaf(t20, t23, -t24))
+    t28 = f32(1.0) if t17 else t2
+    t29 = fmul(t26, t28)
+    t30 = libdevice.fmaf(t27, t23, libdevice.fmaf(t24, t23, -t26))
+    t31 = fmul(t29, t28)
+    t32 = libdevice.fmaf(t30, t28, libdevice.fmaf(t26, t28, -t29))
+    t33 = libdevice.fmaf(t32, t28, libdevice.fmaf(t29, t28, -t31))
+    return fadd(t31, t33) if libdevice.fabsf(t33) < f32(math.inf) else t31
 
 
 # -(sigmoid(-beta*x)*softplus(beta*x) + sigmoid(beta*x)*softplus(-beta*x))/beta**2 (annihilating)
@@ -181,52 +192,57 @@ def grad_beta_device32_threshold_none(x, beta, beta_low, threshold, threshold_lo
     t44 = f32(0.0) if t32 else f32(0.0) if t35 else t43
     t45 = fadd(t29, t44)
     t46 = fdiv(t45, beta)
-    t47 = fdiv(t46, beta)
-    t48 = -t47
+    t47 = -fdiv(t46, beta)
+    t48 = -t46
     t49 = fsub(t45, t29)
-    t50 = fsub(t17, t14)
-    t51 = fadd(libdevice.fmaf(beta, x, t7), fmul(beta_low, x))
-    t52 = f32(1.0) if t2 else t15
-    t53 = fadd(f32(1.0), t15)
-    t54 = inverse(t53)
-    t55 = fmul(t52, t54)
-    t56 = fmul(t51, libdevice.fmaf(libdevice.fmaf(-t55, t53, t52), t54, t55))
-    t57 = libdevice.fmaf(t4, t4, -t11)
-    t58 = fmul(fsub(fadd(libdevice.fmaf(-t21, t11, t19), fmul(t57, t13)), fmul(t21, t57)), t20)
-    t59 = f32(0.0) if t18 else t58
-    t60 = fmul(t12, t19)
+    t50 = -t13
+    t51 = fsub(t12, f32(1.0))
+    t52 = libdevice.fmaf(t4, t4, -t11)
+    t53 = fadd(fadd(fsub(f32(1.0), fsub(t12, t51)), fsub(t11, t51)), t52)
+    t54 = fmul(libdevice.fmaf(t50, t53, libdevice.fmaf(t50, t12, f32(1.0))), t13)
+    t55 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t7))
+    t56 = -t55
+    t57 = t11 if t8 else f32(1.0)
+    t58 = fmul(t57, t13)
+    t59 = f32(1.0) if t2 else t15
+    t60 = fadd(f32(1.0), t15)
     t61 = inverse(t60)
-    t62 = fmul(t11, t61)
-    t63 = f32(0.0) if t18 else fsub(libdevice.fmaf(libdevice.fmaf(-t62, t60, t11), t61, t62), f32(1.0))
-    t64 = fmul(t22, fadd(f32(1.0), t63))
-    t65 = fadd(fadd(fsub(t14, fsub(t17, t50)), fsub(t16, t50)), t56) if t2 else fadd(t59, fmul(t51, t64))
-    t66 = fsub(t12, f32(1.0))
-    t67 = fmul(t13, fadd(fadd(fsub(f32(1.0), fsub(t12, t66)), fsub(t11, t66)), t57))
-    t68 = fmul(fsub(libdevice.fmaf(-t13, t12, f32(1.0)), t67), t13)
-    t69 = -t51
-    t70 = t11 if t8 else f32(1.0)
-    t71 = fmul(t70, t13)
-    t72 = fmul(fadd(t68, fmul(t69, fmul(t13, libdevice.fmaf(libdevice.fmaf(-t71, t12, t70), t13, t71)))), t23)
-    t73 = fmul(fadd(fadd(libdevice.fmaf(t13, t23, -t24), fmul(t13, t65)), t72), t9)
-    t74 = fmul(fadd(libdevice.fmaf(t25, t9, -t26), fmul(fadd(libdevice.fmaf(t24, t9, -t25), t73), t9)), t5)
-    t75 = fadd(libdevice.fmaf(t27, t5, -t28), fmul(fadd(libdevice.fmaf(t26, t5, -t27), t74), t5))
-    t76 = fsub(t37, t36)
-    t77 = f32(1.0) if t30 else t15
-    t78 = fmul(t77, t54)
-    t79 = fmul(t69, libdevice.fmaf(libdevice.fmaf(-t78, t53, t77), t54, t78))
-    t80 = fadd(fadd(fsub(t36, fsub(t37, t76)), fsub(t16, t76)), t79) if t30 else fadd(t59, fmul(t69, t64))
-    t81 = t11 if t33 else f32(1.0)
-    t82 = fmul(t81, t13)
-    t83 = fmul(fadd(t68, fmul(t51, fmul(t13, libdevice.fmaf(libdevice.fmaf(-t82, t12, t81), t13, t82)))), t38)
-    t84 = fmul(fadd(fadd(libdevice.fmaf(t13, t38, -t39), fmul(t13, t80)), t83), t34)
-    t85 = fadd(libdevice.fmaf(t40, t34, -t41), fmul(fadd(libdevice.fmaf(t39, t34, -t40), t84), t34))
-    t86 = fmul(fadd(libdevice.fmaf(t41, t31, -t42), fmul(t85, t31)), t31)
-    t87 = fadd(fadd(fsub(t29, fsub(t45, t49)), fsub(t44, t49)), f32(0.0) if t6 else f32(0.0) if t10 else t75)
-    t88 = fadd(t87, f32(0.0) if t32 else f32(0.0) if t35 else fadd(libdevice.fmaf(t42, t31, -t43), t86))
-    t89 = inverse(beta)
-    t90 = fmul(fsub(fadd(libdevice.fmaf(-t46, beta, t45), t88), fmul(t46, beta_low)), t89)
-    t91 = -fmul(fsub(fadd(libdevice.fmaf(t48, beta, t46), t90), fmul(t47, beta_low)), t89)
-    return fadd(t48, t91) if fsub(t91, t91) == f32(0.0) else t48
+    t62 = fmul(t59, t61)
+    t63 = fsub(t17, t14)
+    t64 = libdevice.fmaf(libdevice.fmaf(-t62, t60, t59), t61, t62)
+    t65 = fmul(t12, t19)
+    t66 = inverse(t65)
+    t67 = fmul(t11, t66)
+    t68 = f32(0.0) if t18 else fsub(libdevice.fmaf(libdevice.fmaf(-t67, t65, t11), t66, t67), f32(1.0))
+    t69 = fmul(t22, fadd(f32(1.0), t68))
+    t70 = -t21
+    t71 = fmul(libdevice.fmaf(t70, t52, libdevice.fmaf(t52, t13, libdevice.fmaf(t70, t11, t19))), t20)
+    t72 = f32(0.0) if t18 else t71
+    t73 = libdevice.fmaf(t55, t64, fadd(fsub(t14, fsub(t17, t63)), fsub(t16, t63)))
+    t74 = libdevice.fmaf(t13, t73 if t2 else libdevice.fmaf(t55, t69, t72), libdevice.fmaf(t13, t23, -t24))
+    t75 = fadd(t54, fmul(t56, fmul(t13, libdevice.fmaf(libdevice.fmaf(-t58, t12, t57), t13, t58))))
+    t76 = libdevice.fmaf(libdevice.fmaf(t75, t23, t74), t9, libdevice.fmaf(t24, t9, -t25))
+    t77 = libdevice.fmaf(t76, t9, libdevice.fmaf(t25, t9, -t26))
+    t78 = libdevice.fmaf(t77, t5, libdevice.fmaf(t26, t5, -t27))
+    t79 = f32(0.0) if t6 else f32(0.0) if t10 else libdevice.fmaf(t78, t5, libdevice.fmaf(t27, t5, -t28))
+    t80 = t11 if t33 else f32(1.0)
+    t81 = fmul(t80, t13)
+    t82 = f32(1.0) if t30 else t15
+    t83 = fmul(t82, t61)
+    t84 = fsub(t37, t36)
+    t85 = libdevice.fmaf(libdevice.fmaf(-t83, t60, t82), t61, t83)
+    t86 = libdevice.fmaf(t56, t85, fadd(fsub(t36, fsub(t37, t84)), fsub(t16, t84)))
+    t87 = libdevice.fmaf(t13, t86 if t30 else libdevice.fmaf(t56, t69, t72), libdevice.fmaf(t13, t38, -t39))
+    t88 = fadd(t54, fmul(t55, fmul(t13, libdevice.fmaf(libdevice.fmaf(-t81, t12, t80), t13, t81))))
+    t89 = libdevice.fmaf(libdevice.fmaf(t88, t38, t87), t34, libdevice.fmaf(t39, t34, -t40))
+    t90 = libdevice.fmaf(t89, t34, libdevice.fmaf(t40, t34, -t41))
+    t91 = libdevice.fmaf(t90, t31, libdevice.fmaf(t41, t31, -t42))
+    t92 = f32(0.0) if t32 else f32(0.0) if t35 else libdevice.fmaf(t91, t31, libdevice.fmaf(t42, t31, -t43))
+    t93 = fadd(fadd(fadd(fsub(t29, fsub(t45, t49)), fsub(t44, t49)), t79), t92)
+    t94 = inverse(beta)
+    t95 = libdevice.fmaf(t48, beta_low, fadd(libdevice.fmaf(t48, beta, t45), t93))
+    t96 = fmul(libdevice.fmaf(t47, beta_low, libdevice.fmaf(t95, t94, libdevice.fmaf(t47, beta, t46))), t94)
+    return fadd(t47, -t96) if libdevice.fabsf(t96) < f32(math.inf) else t47
 
 
 # Together, so that what they share is computed once.
@@ -244,7 +260,7 @@ def value_and_grad_device32_threshold_none(x, beta, beta_low, threshold, thresho
     t10 = fdiv(t9, beta)
     t11 = fmul(t10, t3)
     t12 = fmul(t11, t3)
-    t13 = fadd(beta, beta_low) if fsub(beta_low, beta_low) == f32(0.0) else beta
+    t13 = fadd(beta, beta_low) if libdevice.fabsf(beta_low) < f32(math.inf) else beta
     t14 = f32(1.0) if f32(0.0) < t13 else f32(-1.0) if t13 < f32(0.0) else f32(0.0)
     t15 = fmul(x, t14)
     t16 = t15 < f32(0.0)
@@ -252,36 +268,42 @@ def value_and_grad_device32_threshold_none(x, beta, beta_low, threshold, thresho
     t18 = fmul(t17, t14)
     t19 = fadd(t12, t18)
     t20 = fsub(t19, t12)
-    t21 = libdevice.fmaf(t3, t3, -t4)
-    t22 = fadd(f32(1.0), t4)
-    t23 = inverse(t22)
-    t24 = fmul(t21, libdevice.fmaf(libdevice.fmaf(-t23, t22, f32(1.0)), t23, t23))
-    t25 = fadd(libdevice.fmaf(beta, x, -t1), fmul(beta_low, x))
-    t26 = fmul(t22, t6)
-    t27 = inverse(t26)
-    t28 = fmul(t4, t27)
-    t29 = f32(0.0) if t5 else fsub(libdevice.fmaf(libdevice.fmaf(-t28, t26, t4), t27, t28), f32(1.0))
-    t30 = f32(0.0) if t5 else fmul(fsub(fadd(libdevice.fmaf(-t8, t4, t6), t24), fmul(t8, t21)), t7)
-    t31 = fadd(t30, fmul(-(-t25 if t1 < f32(0.0) else t25), fmul(t9, fadd(f32(1.0), t29))))
-    t32 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, beta, t9), t31), fmul(t10, beta_low)), inverse(beta)), t3)
-    t33 = fadd(libdevice.fmaf(t11, t3, -t12), fmul(fadd(libdevice.fmaf(t10, t3, -t11), t32), t3))
-    t34 = fadd(libdevice.fmaf(t17, t14, -t18), fmul(f32(0.0) if t16 else libdevice.fmaf(x, t14, -t15), t14))
-    t35 = fadd(fadd(fadd(fsub(t12, fsub(t19, t20)), fsub(t18, t20)), t33), t34)
-    t36 = f32(0.0) <= t1
-    t37 = near_expf(-t2)
-    t38 = f32(1.0) if t36 else t37
-    t39 = fadd(f32(1.0), t37)
-    t40 = inverse(t39)
-    t41 = fmul(t38, t40)
-    t42 = fsub(t39, f32(1.0))
-    t43 = fmul(t41, fadd(fsub(f32(1.0), fsub(t39, t42)), fsub(t37, t42)))
-    t44 = t37 if t36 else f32(1.0)
-    t45 = fmul(t44, t40)
-    t46 = fmul(t25, fmul(t41, libdevice.fmaf(libdevice.fmaf(-t45, t39, t44), t40, t45)))
-    t47 = fadd(fmul(fsub(libdevice.fmaf(-t41, t39, t38), t43), t40), t46)
-    t48 = fadd(t19, t35) if fsub(t35, t35) == f32(0.0) else t19
-    t49 = fadd(t41, t47) if fsub(t47, t47) == f32(0.0) else t41
-    return t48, t49
+    t21 = -t10
+    t22 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, -t1))
+    t23 = fadd(f32(1.0), t4)
+    t24 = fmul(t23, t6)
+    t25 = inverse(t24)
+    t26 = fmul(t4, t25)
+    t27 = f32(0.0) if t5 else fsub(libdevice.fmaf(libdevice.fmaf(-t26, t24, t4), t25, t26), f32(1.0))
+    t28 = -t8
+    t29 = libdevice.fmaf(t3, t3, -t4)
+    t30 = inverse(t23)
+    t31 = libdevice.fmaf(libdevice.fmaf(-t30, t23, f32(1.0)), t30, t30)
+    t32 = fmul(libdevice.fmaf(t28, t29, libdevice.fmaf(t29, t31, libdevice.fmaf(t28, t4, t6))), t7)
+    t33 = -(-t22 if t1 < f32(0.0) else t22)
+    t34 = libdevice.fmaf(t33, fmul(t9, fadd(f32(1.0), t27)), f32(0.0) if t5 else t32)
+    t35 = fmul(libdevice.fmaf(t21, beta_low, fadd(libdevice.fmaf(t21, beta, t9), t34)), inverse(beta))
+    t36 = libdevice.fmaf(t35, t3, libdevice.fmaf(t10, t3, -t11))
+    t37 = libdevice.fmaf(t36, t3, libdevice.fmaf(t11, t3, -t12))
+    t38 = f32(0.0) if t16 else libdevice.fmaf(x, t14, -t15)
+    t39 = fadd(fadd(fsub(t12, fsub(t19, t20)), fsub(t18, t20)), t37)
+    t40 = fadd(t39, libdevice.fmaf(t38, t14, libdevice.fmaf(t17, t14, -t18)))
+    t41 = f32(0.0) <= t1
+    t42 = near_expf(-t2)
+    t43 = f32(1.0) if t41 else t42
+    t44 = fadd(f32(1.0), t42)
+    t45 = inverse(t44)
+    t46 = fmul(t43, t45)
+    t47 = -t46
+    t48 = fsub(t44, f32(1.0))
+    t49 = fadd(fsub(f32(1.0), fsub(t44, t48)), fsub(t42, t48))
+    t50 = t42 if t41 else f32(1.0)
+    t51 = fmul(t50, t45)
+    t52 = fmul(t22, fmul(t46, libdevice.fmaf(libdevice.fmaf(-t51, t44, t50), t45, t51)))
+    t53 = fadd(fmul(libdevice.fmaf(t47, t49, libdevice.fmaf(t47, t44, t43)), t45), t52)
+    t54 = fadd(t19, t40) if libdevice.fabsf(t40) < f32(math.inf) else t19
+    t55 = fadd(t46, t53) if libdevice.fabsf(t53) < f32(math.inf) else t46
+    return t54, t55
 
 
 @core
@@ -1086,9 +1108,9 @@ def value_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t2 = -t1
     t3 = fadd(threshold, t2)
     t4 = fsub(t3, threshold)
-    t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
+    t5 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t2))
     t6 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), -t5)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     t10 = f32(0.0) < t1
@@ -1105,28 +1127,30 @@ def value_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t21 = f32(1.0) if t17 else t20
     t22 = t16 if t10 else t21
     t23 = fdiv(t22, beta)
-    t24 = f32(1.0) if t10 else t13
-    t25 = fmul(t23, t24)
-    t26 = fmul(t25, t24)
+    t24 = -t23
+    t25 = f32(1.0) if t10 else t13
+    t26 = fmul(t25, t19)
     t27 = fsub(t16, t11)
-    t28 = fmul(t24, t19)
-    t29 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t28, t18, t24), t19, t28))
-    t30 = libdevice.fmaf(t13, t13, -t14)
-    t31 = fadd(f32(1.0), t14)
-    t32 = inverse(t31)
-    t33 = fmul(t30, libdevice.fmaf(libdevice.fmaf(-t32, t31, f32(1.0)), t32, t32))
-    t34 = fmul(t31, t15)
-    t35 = inverse(t34)
-    t36 = fmul(t14, t35)
-    t37 = f32(0.0) if t17 else fsub(libdevice.fmaf(libdevice.fmaf(-t36, t34, t14), t35, t36), f32(1.0))
-    t38 = f32(0.0) if t17 else fmul(fsub(fadd(libdevice.fmaf(-t20, t14, t15), t33), fmul(t20, t30)), t19)
-    t39 = fadd(fadd(fsub(t11, fsub(t16, t27)), fsub(t15, t27)), t29)
-    t40 = t39 if t10 else fadd(t38, fmul(t5, fmul(t21, fadd(f32(1.0), t37))))
-    t41 = fmul(fsub(fadd(libdevice.fmaf(-t23, beta, t22), t40), fmul(t23, beta_low)), inverse(beta))
-    t42 = fmul(fadd(libdevice.fmaf(t23, t24, -t25), fmul(t41, t24)), t24)
-    t43 = fadd(libdevice.fmaf(t25, t24, -t26), t42)
-    t44 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
-    return x if t44 else fadd(t26, t43) if fsub(t43, t43) == f32(0.0) else t26
+    t28 = libdevice.fmaf(libdevice.fmaf(-t26, t18, t25), t19, t26)
+    t29 = fadd(f32(1.0), t14)
+    t30 = fmul(t29, t15)
+    t31 = inverse(t30)
+    t32 = fmul(t14, t31)
+    t33 = f32(0.0) if t17 else fsub(libdevice.fmaf(libdevice.fmaf(-t32, t30, t14), t31, t32), f32(1.0))
+    t34 = -t20
+    t35 = libdevice.fmaf(t13, t13, -t14)
+    t36 = inverse(t29)
+    t37 = libdevice.fmaf(libdevice.fmaf(-t36, t29, f32(1.0)), t36, t36)
+    t38 = fmul(libdevice.fmaf(t34, t35, libdevice.fmaf(t35, t37, libdevice.fmaf(t34, t14, t15))), t19)
+    t39 = libdevice.fmaf(t5, fmul(t21, fadd(f32(1.0), t33)), f32(0.0) if t17 else t38)
+    t40 = libdevice.fmaf(t5, t28, fadd(fsub(t11, fsub(t16, t27)), fsub(t15, t27))) if t10 else t39
+    t41 = fmul(t23, t25)
+    t42 = fmul(libdevice.fmaf(t24, beta_low, fadd(libdevice.fmaf(t24, beta, t22), t40)), inverse(beta))
+    t43 = fmul(t41, t25)
+    t44 = libdevice.fmaf(t42, t25, libdevice.fmaf(t23, t25, -t41))
+    t45 = libdevice.fmaf(t44, t25, libdevice.fmaf(t41, t25, -t43))
+    t46 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return x if t46 else fadd(t43, t45) if libdevice.fabsf(t45) < f32(math.inf) else t43
 
 
 # where beta*x > threshold: 1
@@ -1137,9 +1161,9 @@ def grad_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t2 = -t1
     t3 = fadd(threshold, t2)
     t4 = fsub(t3, threshold)
-    t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
+    t5 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t2))
     t6 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), -t5)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     t10 = f32(0.0) <= t1
@@ -1148,14 +1172,15 @@ def grad_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t13 = fadd(f32(1.0), t11)
     t14 = inverse(t13)
     t15 = fmul(t12, t14)
-    t16 = fsub(t13, f32(1.0))
-    t17 = fmul(t15, fadd(fsub(f32(1.0), fsub(t13, t16)), fsub(t11, t16)))
-    t18 = t11 if t10 else f32(1.0)
-    t19 = fmul(t18, t14)
-    t20 = fmul(t5, fmul(t15, libdevice.fmaf(libdevice.fmaf(-t19, t13, t18), t14, t19)))
-    t21 = fadd(fmul(fsub(libdevice.fmaf(-t15, t13, t12), t17), t14), t20)
-    t22 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
-    return f32(1.0) if t22 else fadd(t15, t21) if fsub(t21, t21) == f32(0.0) else t15
+    t16 = -t15
+    t17 = fsub(t13, f32(1.0))
+    t18 = fadd(fsub(f32(1.0), fsub(t13, t17)), fsub(t11, t17))
+    t19 = t11 if t10 else f32(1.0)
+    t20 = fmul(t19, t14)
+    t21 = fmul(t5, fmul(t15, libdevice.fmaf(libdevice.fmaf(-t20, t13, t19), t14, t20)))
+    t22 = fadd(fmul(libdevice.fmaf(t16, t18, libdevice.fmaf(t16, t13, t12)), t14), t21)
+    t23 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return f32(1.0) if t23 else fadd(t15, t22) if libdevice.fabsf(t22) < f32(math.inf) else t15
 
 
 # where beta*x > threshold: 0
@@ -1166,42 +1191,44 @@ def grad2_device32_threshold_given(x, beta, beta_low, threshold, threshold_low):
     t2 = -t1
     t3 = fadd(threshold, t2)
     t4 = fsub(t3, threshold)
-    t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
+    t5 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t2))
     t6 = -t5
     t7 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), t6)
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = fadd(t3, t7)
     t10 = t9 if t8 else t3
     t11 = near_expf(-fmul(libdevice.fabsf(t1), f32(0.5)))
     t12 = fmul(t11, t11)
     t13 = fadd(f32(1.0), t12)
     t14 = inverse(t13)
-    t15 = fmul(beta, t14)
-    t16 = fmul(t15, t14)
-    t17 = f32(0.0) <= t2
-    t18 = f32(1.0) if t17 else t11
-    t19 = fmul(t16, t18)
-    t20 = fmul(t19, t18)
-    t21 = f32(0.0) <= t1
-    t22 = f32(1.0) if t21 else t11
-    t23 = fmul(t20, t22)
-    t24 = fmul(t23, t22)
-    t25 = fsub(t13, f32(1.0))
-    t26 = fadd(fadd(fsub(f32(1.0), fsub(t13, t25)), fsub(t12, t25)), libdevice.fmaf(t11, t11, -t12))
-    t27 = fmul(fsub(libdevice.fmaf(-t14, t13, f32(1.0)), fmul(t14, t26)), t14)
-    t28 = t12 if t21 else f32(1.0)
-    t29 = fmul(t28, t14)
-    t30 = fmul(t15, fadd(t27, fmul(t5, fmul(t14, libdevice.fmaf(libdevice.fmaf(-t29, t13, t28), t14, t29)))))
-    t31 = t12 if t17 else f32(1.0)
-    t32 = fmul(t31, t14)
-    t33 = fmul(beta, fadd(t27, fmul(t6, fmul(t14, libdevice.fmaf(libdevice.fmaf(-t32, t13, t31), t14, t32)))))
-    t34 = fmul(fadd(fadd(libdevice.fmaf(beta, t14, -t15), t33), fmul(beta_low, t14)), t14)
-    t35 = fmul(fadd(fadd(libdevice.fmaf(t15, t14, -t16), t30), t34), t18)
-    t36 = fadd(libdevice.fmaf(t19, t18, -t20), fmul(fadd(libdevice.fmaf(t16, t18, -t19), t35), t18))
-    t37 = fmul(fadd(libdevice.fmaf(t20, t22, -t23), fmul(t36, t22)), t22)
-    t38 = fadd(libdevice.fmaf(t23, t22, -t24), t37)
-    t39 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) < f32(0.0)
-    return f32(0.0) if t39 else fadd(t24, t38) if fsub(t38, t38) == f32(0.0) else t24
+    t15 = -t14
+    t16 = fsub(t13, f32(1.0))
+    t17 = fadd(fadd(fsub(f32(1.0), fsub(t13, t16)), fsub(t12, t16)), libdevice.fmaf(t11, t11, -t12))
+    t18 = fmul(libdevice.fmaf(t15, t17, libdevice.fmaf(t15, t13, f32(1.0))), t14)
+    t19 = f32(0.0) <= t2
+    t20 = t12 if t19 else f32(1.0)
+    t21 = fmul(t20, t14)
+    t22 = fmul(beta, t14)
+    t23 = fadd(t18, fmul(t6, fmul(t14, libdevice.fmaf(libdevice.fmaf(-t21, t13, t20), t14, t21))))
+    t24 = f32(0.0) <= t1
+    t25 = t12 if t24 else f32(1.0)
+    t26 = fmul(t25, t14)
+    t27 = fmul(t22, t14)
+    t28 = fadd(t18, fmul(t5, fmul(t14, libdevice.fmaf(libdevice.fmaf(-t26, t13, t25), t14, t26))))
+    t29 = libdevice.fmaf(beta_low, t14, libdevice.fmaf(beta, t23, libdevice.fmaf(beta, t14, -t22)))
+    t30 = f32(1.0) if t19 else t11
+    t31 = fmul(t27, t30)
+    t32 = libdevice.fmaf(t29, t14, libdevice.fmaf(t22, t28, libdevice.fmaf(t22, t14, -t27)))
+    t33 = fmul(t31, t30)
+    t34 = libdevice.fmaf(t32, t30, libdevice.fmaf(t27, t30, -t31))
+    t35 = f32(1.0) if t24 else t11
+    t36 = fmul(t33, t35)
+    t37 = libdevice.fmaf(t34, t30, libdevice.fmaf(t31, t30, -t33))
+    t38 = fmul(t36, t35)
+    t39 = libdevice.fmaf(t37, t35, libdevice.fmaf(t33, t35, -t36))
+    t40 = libdevice.fmaf(t39, t35, libdevice.fmaf(t36, t35, -t38))
+    t41 = t10 < f32(0.0) or t10 == f32(0.0) and (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) < f32(0.0)
+    return f32(0.0) if t41 else fadd(t38, t40) if libdevice.fabsf(t40) < f32(math.inf) else t38
 
 
 # where beta*x > threshold: 0
@@ -1212,9 +1239,9 @@ def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_l
     t2 = -t1
     t3 = fadd(threshold, t2)
     t4 = fsub(t3, threshold)
-    t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
+    t5 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t2))
     t6 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), -t5)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     t10 = f32(0.0) < t1
@@ -1234,52 +1261,56 @@ def grad_beta_device32_threshold_given(x, beta, beta_low, threshold, threshold_l
     t24 = f32(1.0) if t20 else t23
     t25 = t19 if t10 else t24
     t26 = fdiv(t25, beta)
-    t27 = fdiv(t26, beta)
-    t28 = -t27
+    t27 = -fdiv(t26, beta)
+    t28 = fmul(t27, t13)
     t29 = fmul(t28, t13)
-    t30 = fmul(t29, t13)
-    t31 = f32(0.0) if t14 else t30
-    t32 = f32(0.0) <= t1
-    t33 = f32(1.0) if t32 else t12
-    t34 = t33 == f32(0.0)
-    t35 = fdiv(x, beta)
-    t36 = fadd(f32(1.0), t17)
-    t37 = inverse(t36)
-    t38 = fmul(t35, t37)
-    t39 = fmul(t38, t33)
-    t40 = fmul(t39, t33)
-    t41 = f32(0.0) if t34 else t40
-    t42 = fadd(t31, t41)
-    t43 = fsub(t42, t31)
-    t44 = fsub(t19, t15)
-    t45 = f32(1.0) if t10 else t16
-    t46 = fmul(t45, t22)
-    t47 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t46, t21, t45), t22, t46))
-    t48 = libdevice.fmaf(t12, t12, -t17)
-    t49 = fmul(fsub(fadd(libdevice.fmaf(-t23, t17, t18), fmul(t48, t37)), fmul(t23, t48)), t22)
-    t50 = fmul(t36, t18)
-    t51 = inverse(t50)
-    t52 = fmul(t17, t51)
-    t53 = f32(0.0) if t20 else fsub(libdevice.fmaf(libdevice.fmaf(-t52, t50, t17), t51, t52), f32(1.0))
-    t54 = fadd(f32(0.0) if t20 else t49, fmul(t5, fmul(t24, fadd(f32(1.0), t53))))
-    t55 = fadd(fadd(fsub(t15, fsub(t19, t44)), fsub(t18, t44)), t47) if t10 else t54
-    t56 = inverse(beta)
-    t57 = fmul(fsub(fadd(libdevice.fmaf(-t26, beta, t25), t55), fmul(t26, beta_low)), t56)
-    t58 = fmul(-fmul(fsub(fadd(libdevice.fmaf(t28, beta, t26), t57), fmul(t27, beta_low)), t56), t13)
-    t59 = fadd(libdevice.fmaf(t29, t13, -t30), fmul(fadd(libdevice.fmaf(t28, t13, -t29), t58), t13))
-    t60 = fsub(t36, f32(1.0))
-    t61 = fmul(t37, fadd(fadd(fsub(f32(1.0), fsub(t36, t60)), fsub(t17, t60)), t48))
-    t62 = t17 if t32 else f32(1.0)
-    t63 = fmul(t62, t37)
-    t64 = fmul(t5, fmul(t37, libdevice.fmaf(libdevice.fmaf(-t63, t36, t62), t37, t63)))
-    t65 = fmul(t35, fadd(fmul(fsub(libdevice.fmaf(-t37, t36, f32(1.0)), t61), t37), t64))
-    t66 = fmul(fmul(fsub(libdevice.fmaf(-t35, beta, x), fmul(t35, beta_low)), t56), t37)
-    t67 = fmul(fadd(fadd(libdevice.fmaf(t35, t37, -t38), t65), t66), t33)
-    t68 = fadd(libdevice.fmaf(t39, t33, -t40), fmul(fadd(libdevice.fmaf(t38, t33, -t39), t67), t33))
-    t69 = fadd(fadd(fsub(t31, fsub(t42, t43)), fsub(t41, t43)), f32(0.0) if t14 else t59)
-    t70 = fadd(t69, f32(0.0) if t34 else t68)
-    t71 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
-    return f32(0.0) if t71 else fadd(t42, t70) if fsub(t70, t70) == f32(0.0) else t42
+    t30 = f32(0.0) if t14 else t29
+    t31 = f32(0.0) <= t1
+    t32 = f32(1.0) if t31 else t12
+    t33 = t32 == f32(0.0)
+    t34 = fdiv(x, beta)
+    t35 = fadd(f32(1.0), t17)
+    t36 = inverse(t35)
+    t37 = fmul(t34, t36)
+    t38 = fmul(t37, t32)
+    t39 = fmul(t38, t32)
+    t40 = f32(0.0) if t33 else t39
+    t41 = fadd(t30, t40)
+    t42 = fsub(t41, t30)
+    t43 = -t26
+    t44 = f32(1.0) if t10 else t16
+    t45 = fmul(t44, t22)
+    t46 = fsub(t19, t15)
+    t47 = libdevice.fmaf(libdevice.fmaf(-t45, t21, t44), t22, t45)
+    t48 = fmul(t35, t18)
+    t49 = inverse(t48)
+    t50 = fmul(t17, t49)
+    t51 = f32(0.0) if t20 else fsub(libdevice.fmaf(libdevice.fmaf(-t50, t48, t17), t49, t50), f32(1.0))
+    t52 = -t23
+    t53 = libdevice.fmaf(t12, t12, -t17)
+    t54 = fmul(libdevice.fmaf(t52, t53, libdevice.fmaf(t53, t36, libdevice.fmaf(t52, t17, t18))), t22)
+    t55 = libdevice.fmaf(t5, fmul(t24, fadd(f32(1.0), t51)), f32(0.0) if t20 else t54)
+    t56 = libdevice.fmaf(t5, t47, fadd(fsub(t15, fsub(t19, t46)), fsub(t18, t46))) if t10 else t55
+    t57 = inverse(beta)
+    t58 = libdevice.fmaf(t43, beta_low, fadd(libdevice.fmaf(t43, beta, t25), t56))
+    t59 = -fmul(libdevice.fmaf(t27, beta_low, libdevice.fmaf(t58, t57, libdevice.fmaf(t27, beta, t26))), t57)
+    t60 = libdevice.fmaf(t59, t13, libdevice.fmaf(t27, t13, -t28))
+    t61 = f32(0.0) if t14 else libdevice.fmaf(t60, t13, libdevice.fmaf(t28, t13, -t29))
+    t62 = -t34
+    t63 = -t36
+    t64 = fsub(t35, f32(1.0))
+    t65 = fadd(fadd(fsub(f32(1.0), fsub(t35, t64)), fsub(t17, t64)), t53)
+    t66 = t17 if t31 else f32(1.0)
+    t67 = fmul(t66, t36)
+    t68 = fmul(t5, fmul(t36, libdevice.fmaf(libdevice.fmaf(-t67, t35, t66), t36, t67)))
+    t69 = fadd(fmul(libdevice.fmaf(t63, t65, libdevice.fmaf(t63, t35, f32(1.0))), t36), t68)
+    t70 = fmul(libdevice.fmaf(t62, beta_low, libdevice.fmaf(t62, beta, x)), t57)
+    t71 = libdevice.fmaf(t70, t36, libdevice.fmaf(t34, t69, libdevice.fmaf(t34, t36, -t37)))
+    t72 = libdevice.fmaf(t71, t32, libdevice.fmaf(t37, t32, -t38))
+    t73 = f32(0.0) if t33 else libdevice.fmaf(t72, t32, libdevice.fmaf(t38, t32, -t39))
+    t74 = fadd(fadd(fadd(fsub(t30, fsub(t41, t42)), fsub(t40, t42)), t61), t73)
+    t75 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
+    return f32(0.0) if t75 else fadd(t41, t74) if libdevice.fabsf(t74) < f32(math.inf) else t41
 
 
 # 0
@@ -1295,9 +1326,9 @@ def value_and_grad_device32_threshold_given(x, beta, beta_low, threshold, thresh
     t2 = -t1
     t3 = fadd(threshold, t2)
     t4 = fsub(t3, threshold)
-    t5 = fadd(libdevice.fmaf(beta, x, t2), fmul(beta_low, x))
+    t5 = libdevice.fmaf(beta_low, x, libdevice.fmaf(beta, x, t2))
     t6 = fadd(fadd(fadd(fsub(threshold, fsub(t3, t4)), fsub(t2, t4)), threshold_low), -t5)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t3, t6)
     t9 = t8 if t7 else t3
     t10 = t9 < f32(0.0) or t9 == f32(0.0) and (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) < f32(0.0)
@@ -1315,41 +1346,44 @@ def value_and_grad_device32_threshold_given(x, beta, beta_low, threshold, thresh
     t22 = f32(1.0) if t19 else t21
     t23 = t18 if t11 else t22
     t24 = fdiv(t23, beta)
-    t25 = f32(1.0) if t11 else t15
-    t26 = fmul(t24, t25)
-    t27 = fmul(t26, t25)
-    t28 = fsub(t18, t12)
-    t29 = f32(1.0) if t11 else t14
-    t30 = fadd(f32(1.0), t14)
-    t31 = inverse(t30)
-    t32 = fmul(t29, t31)
-    t33 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t32, t30, t29), t31, t32))
-    t34 = libdevice.fmaf(t15, t15, -t16)
-    t35 = fadd(f32(1.0), t16)
-    t36 = inverse(t35)
-    t37 = fmul(t34, libdevice.fmaf(libdevice.fmaf(-t36, t35, f32(1.0)), t36, t36))
-    t38 = fmul(t35, t17)
-    t39 = inverse(t38)
-    t40 = fmul(t16, t39)
-    t41 = f32(0.0) if t19 else fsub(libdevice.fmaf(libdevice.fmaf(-t40, t38, t16), t39, t40), f32(1.0))
-    t42 = f32(0.0) if t19 else fmul(fsub(fadd(libdevice.fmaf(-t21, t16, t17), t37), fmul(t21, t34)), t20)
-    t43 = fadd(fadd(fsub(t12, fsub(t18, t28)), fsub(t17, t28)), t33)
-    t44 = t43 if t11 else fadd(t42, fmul(t5, fmul(t22, fadd(f32(1.0), t41))))
-    t45 = fmul(fsub(fadd(libdevice.fmaf(-t24, beta, t23), t44), fmul(t24, beta_low)), inverse(beta))
-    t46 = fmul(fadd(libdevice.fmaf(t24, t25, -t26), fmul(t45, t25)), t25)
-    t47 = fadd(libdevice.fmaf(t26, t25, -t27), t46)
-    t48 = f32(0.0) <= t1
-    t49 = f32(1.0) if t48 else t14
-    t50 = fmul(t49, t31)
-    t51 = fsub(t30, f32(1.0))
-    t52 = fmul(t50, fadd(fsub(f32(1.0), fsub(t30, t51)), fsub(t14, t51)))
-    t53 = t14 if t48 else f32(1.0)
-    t54 = fmul(t53, t31)
-    t55 = fmul(t5, fmul(t50, libdevice.fmaf(libdevice.fmaf(-t54, t30, t53), t31, t54)))
-    t56 = fadd(fmul(fsub(libdevice.fmaf(-t50, t30, t49), t52), t31), t55)
-    t57 = x if t10 else fadd(t27, t47) if fsub(t47, t47) == f32(0.0) else t27
-    t58 = f32(1.0) if t10 else fadd(t50, t56) if fsub(t56, t56) == f32(0.0) else t50
-    return t57, t58
+    t25 = -t24
+    t26 = f32(1.0) if t11 else t14
+    t27 = fadd(f32(1.0), t14)
+    t28 = inverse(t27)
+    t29 = fmul(t26, t28)
+    t30 = fsub(t18, t12)
+    t31 = libdevice.fmaf(libdevice.fmaf(-t29, t27, t26), t28, t29)
+    t32 = fadd(f32(1.0), t16)
+    t33 = fmul(t32, t17)
+    t34 = inverse(t33)
+    t35 = fmul(t16, t34)
+    t36 = f32(0.0) if t19 else fsub(libdevice.fmaf(libdevice.fmaf(-t35, t33, t16), t34, t35), f32(1.0))
+    t37 = -t21
+    t38 = libdevice.fmaf(t15, t15, -t16)
+    t39 = inverse(t32)
+    t40 = libdevice.fmaf(libdevice.fmaf(-t39, t32, f32(1.0)), t39, t39)
+    t41 = fmul(libdevice.fmaf(t37, t38, libdevice.fmaf(t38, t40, libdevice.fmaf(t37, t16, t17))), t20)
+    t42 = libdevice.fmaf(t5, fmul(t22, fadd(f32(1.0), t36)), f32(0.0) if t19 else t41)
+    t43 = libdevice.fmaf(t5, t31, fadd(fsub(t12, fsub(t18, t30)), fsub(t17, t30))) if t11 else t42
+    t44 = f32(1.0) if t11 else t15
+    t45 = fmul(t24, t44)
+    t46 = fmul(libdevice.fmaf(t25, beta_low, fadd(libdevice.fmaf(t25, beta, t23), t43)), inverse(beta))
+    t47 = fmul(t45, t44)
+    t48 = libdevice.fmaf(t46, t44, libdevice.fmaf(t24, t44, -t45))
+    t49 = libdevice.fmaf(t48, t44, libdevice.fmaf(t45, t44, -t47))
+    t50 = f32(0.0) <= t1
+    t51 = f32(1.0) if t50 else t14
+    t52 = fmul(t51, t28)
+    t53 = -t52
+    t54 = fsub(t27, f32(1.0))
+    t55 = fadd(fsub(f32(1.0), fsub(t27, t54)), fsub(t14, t54))
+    t56 = t14 if t50 else f32(1.0)
+    t57 = fmul(t56, t28)
+    t58 = fmul(t5, fmul(t52, libdevice.fmaf(libdevice.fmaf(-t57, t27, t56), t28, t57)))
+    t59 = fadd(fmul(libdevice.fmaf(t53, t55, libdevice.fmaf(t53, t27, t51)), t28), t58)
+    t60 = x if t10 else fadd(t47, t49) if libdevice.fabsf(t49) < f32(math.inf) else t47
+    t61 = f32(1.0) if t10 else fadd(t52, t59) if libdevice.fabsf(t59) < f32(math.inf) else t52
+    return t60, t61
 
 
 @core

@@ -7,8 +7,10 @@ if x > lambd:
 return x + lambd if x < -lambd else 0
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, dadd, f32, fadd, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core, dadd, f32, fadd, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -21,7 +23,7 @@ def value_device32(x, lambd, lambd_low):
     t1 = fsub(lambd, x)
     t2 = fsub(t1, lambd)
     t3 = fadd(fadd(fsub(lambd, fsub(t1, t2)), fsub(-x, t2)), lambd_low)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = -lambd
@@ -31,7 +33,7 @@ def value_device32(x, lambd, lambd_low):
     t11 = fadd(x, lambd)
     t12 = fsub(t11, x)
     t13 = fadd(fadd(fsub(x, fsub(t11, t12)), fsub(lambd, t12)), lambd_low)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t11, t13)
     t16 = t15 if t14 else t11
     t17 = fadd(lambd, x)
@@ -39,8 +41,8 @@ def value_device32(x, lambd, lambd_low):
     t19 = fadd(fadd(fsub(lambd, fsub(t17, t18)), fsub(x, t18)), lambd_low)
     t20 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t11)) if t14 else f32(0.0)) < f32(0.0)
     t21 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) < f32(0.0)
-    t22 = (fadd(t17, t19) if fsub(t19, t19) == f32(0.0) else t17) if t20 else f32(0.0)
-    return x if x != x else (fadd(t8, t10) if fsub(t10, t10) == f32(0.0) else t8) if t21 else t22
+    t22 = (fadd(t17, t19) if libdevice.fabsf(t19) < f32(math.inf) else t17) if t20 else f32(0.0)
+    return x if x != x else (fadd(t8, t10) if libdevice.fabsf(t10) < f32(math.inf) else t8) if t21 else t22
 
 
 # where x > lambd: 1
@@ -51,13 +53,13 @@ def grad_device32(x, lambd, lambd_low):
     t1 = fsub(lambd, x)
     t2 = fsub(t1, lambd)
     t3 = fadd(fadd(fsub(lambd, fsub(t1, t2)), fsub(-x, t2)), lambd_low)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = fadd(x, lambd)
     t8 = fsub(t7, x)
     t9 = fadd(fadd(fsub(x, fsub(t7, t8)), fsub(lambd, t8)), lambd_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) < f32(0.0)
@@ -79,13 +81,13 @@ def grad_lambd_device32(x, lambd, lambd_low):
     t1 = fsub(lambd, x)
     t2 = fsub(t1, lambd)
     t3 = fadd(fadd(fsub(lambd, fsub(t1, t2)), fsub(-x, t2)), lambd_low)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = fadd(x, lambd)
     t8 = fsub(t7, x)
     t9 = fadd(fadd(fsub(x, fsub(t7, t8)), fsub(lambd, t8)), lambd_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) < f32(0.0)
@@ -100,7 +102,7 @@ def value_and_grad_device32(x, lambd, lambd_low):
     t2 = fsub(lambd, x)
     t3 = fsub(t2, lambd)
     t4 = fadd(fadd(fsub(lambd, fsub(t2, t3)), fsub(-x, t3)), lambd_low)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = t7 < f32(0.0) or t7 == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) < f32(0.0)
@@ -111,15 +113,15 @@ def value_and_grad_device32(x, lambd, lambd_low):
     t13 = fadd(x, lambd)
     t14 = fsub(t13, x)
     t15 = fadd(fadd(fsub(x, fsub(t13, t14)), fsub(lambd, t14)), lambd_low)
-    t16 = fsub(t15, t15) == f32(0.0)
+    t16 = libdevice.fabsf(t15) < f32(math.inf)
     t17 = fadd(t13, t15)
     t18 = t17 if t16 else t13
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t13)) if t16 else f32(0.0)) < f32(0.0)
     t20 = fadd(lambd, x)
     t21 = fsub(t20, lambd)
     t22 = fadd(fadd(fsub(lambd, fsub(t20, t21)), fsub(x, t21)), lambd_low)
-    t23 = (fadd(t20, t22) if fsub(t22, t22) == f32(0.0) else t20) if t19 else f32(0.0)
-    t24 = x if t1 else (fadd(t10, t12) if fsub(t12, t12) == f32(0.0) else t10) if t8 else t23
+    t23 = (fadd(t20, t22) if libdevice.fabsf(t22) < f32(math.inf) else t20) if t19 else f32(0.0)
+    t24 = x if t1 else (fadd(t10, t12) if libdevice.fabsf(t12) < f32(math.inf) else t10) if t8 else t23
     t25 = x if t1 else f32(1.0) if t8 else f32(1.0) if t19 else f32(0.0)
     return t24, t25
 

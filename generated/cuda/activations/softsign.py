@@ -5,6 +5,8 @@
 return x / (1 + abs(x))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -46,12 +48,14 @@ def grad_device32(x):
     t2 = fadd(t1, f32(1.0))
     t3 = fdiv(f32(1.0), t2)
     t4 = fdiv(t3, t2)
-    t5 = fsub(t2, t1)
-    t6 = fadd(fsub(t1, fsub(t2, t5)), fsub(f32(1.0), t5))
-    t7 = inverse(t2)
-    t8 = fadd(libdevice.fmaf(-t4, t2, t3), fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, t6)), t7))
-    t9 = fmul(fsub(t8, fmul(t4, t6)), t7)
-    return fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4
+    t5 = -t4
+    t6 = fsub(t2, t1)
+    t7 = fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6))
+    t8 = -t3
+    t9 = inverse(t2)
+    t10 = libdevice.fmaf(t8, t7, libdevice.fmaf(t8, t2, f32(1.0)))
+    t11 = fmul(libdevice.fmaf(t5, t7, libdevice.fmaf(t10, t9, libdevice.fmaf(t5, t2, t3))), t9)
+    return fadd(t4, t11) if libdevice.fabsf(t11) < f32(math.inf) else t4
 
 
 # -2*sign(x)/(Abs(x) + 1)**3 (compensated)
@@ -63,15 +67,16 @@ def grad2_device32(x):
     t4 = fdiv(t1, t3)
     t5 = fmul(t4, f32(2.0))
     t6 = fdiv(t5, t3)
-    t7 = fdiv(t6, t3)
-    t8 = -t7
-    t9 = fsub(t3, t2)
-    t10 = fadd(fsub(t2, fsub(t3, t9)), fsub(f32(1.0), t9))
-    t11 = inverse(t3)
-    t12 = fmul(fmul(fsub(libdevice.fmaf(-t4, t3, t1), fmul(t4, t10)), t11), f32(2.0))
-    t13 = fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t12), fmul(t6, t10)), t11)
-    t14 = -fmul(fsub(fadd(libdevice.fmaf(t8, t3, t6), t13), fmul(t7, t10)), t11)
-    return -x if x == f32(0.0) else fadd(t8, t14) if fsub(t14, t14) == f32(0.0) else t8
+    t7 = -fdiv(t6, t3)
+    t8 = fsub(t3, t2)
+    t9 = fadd(fsub(t2, fsub(t3, t8)), fsub(f32(1.0), t8))
+    t10 = -t6
+    t11 = -t4
+    t12 = inverse(t3)
+    t13 = fmul(libdevice.fmaf(t11, t9, libdevice.fmaf(t11, t3, t1)), t12)
+    t14 = libdevice.fmaf(t10, t9, libdevice.fmaf(t13, f32(2.0), libdevice.fmaf(t10, t3, t5)))
+    t15 = fmul(libdevice.fmaf(t7, t9, libdevice.fmaf(t14, t12, libdevice.fmaf(t7, t3, t6))), t12)
+    return -x if x == f32(0.0) else fadd(t7, -t15) if libdevice.fabsf(t15) < f32(math.inf) else t7
 
 
 # Together, so that what they share is computed once.
@@ -82,14 +87,16 @@ def value_and_grad_device32(x):
     t3 = fdiv(x, t2) if x < f32(2.1548418173075886e+22) else f32(1.0)
     t4 = fdiv(f32(1.0), t2)
     t5 = fdiv(t4, t2)
-    t6 = fsub(t2, t1)
-    t7 = fadd(fsub(t1, fsub(t2, t6)), fsub(f32(1.0), t6))
-    t8 = inverse(t2)
-    t9 = fadd(libdevice.fmaf(-t5, t2, t4), fmul(fsub(libdevice.fmaf(-t4, t2, f32(1.0)), fmul(t4, t7)), t8))
-    t10 = fmul(fsub(t9, fmul(t5, t7)), t8)
-    t11 = x if x != x else f32(-1.0) if x < f32(-2.1548418173075886e+22) else t3
-    t12 = fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
-    return t11, t12
+    t6 = -t5
+    t7 = fsub(t2, t1)
+    t8 = fadd(fsub(t1, fsub(t2, t7)), fsub(f32(1.0), t7))
+    t9 = -t4
+    t10 = inverse(t2)
+    t11 = libdevice.fmaf(t9, t8, libdevice.fmaf(t9, t2, f32(1.0)))
+    t12 = fmul(libdevice.fmaf(t6, t8, libdevice.fmaf(t11, t10, libdevice.fmaf(t6, t2, t4))), t10)
+    t13 = x if x != x else f32(-1.0) if x < f32(-2.1548418173075886e+22) else t3
+    t14 = fadd(t5, t12) if libdevice.fabsf(t12) < f32(math.inf) else t5
+    return t13, t14
 
 
 @core

@@ -45,7 +45,7 @@ def value_device32(x, b, b_low):
     t6 = fmul(t5, f32(0.5))
     t7 = fadd(t3, t6)
     t8 = fdiv(b, t7)
-    t9 = fsub(t7, t3)
+    t9 = -t8
     t10 = libdevice.fabsf(t4) < t2
     t11 = t2 if t10 else t4
     t12 = fmul(t11, t11)
@@ -53,12 +53,14 @@ def value_device32(x, b, b_low):
     t14 = t4 if t10 else t2
     t15 = fmul(t14, t14)
     t16 = fsub(fadd(fadd(fsub(t12, t13), t15), libdevice.fmaf(t11, t11, -t12)), libdevice.fmaf(t5, t5, -t13))
-    t17 = fmul(fdiv(t4, t5), fmul(fadd(libdevice.fmaf(-t4, t4, b), b_low), inverse(fadd(t4, t4))))
-    t18 = fmul(fadd(fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t5, t5)), t17), f32(0.5))
-    t19 = fmul(t8, fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t18))
-    t20 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t8, t7, b), b_low), t19), inverse(t7)), f32(0.25))
-    t21 = fmul(t8, f32(0.25))
-    return (fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21) if t1 else fadd(fmul(x, f32(0.5)), t6)
+    t17 = fmul(fadd(libdevice.fmaf(-t4, t4, b), b_low), inverse(fadd(t4, t4)))
+    t18 = fsub(t7, t3)
+    t19 = libdevice.fmaf(fdiv(t4, t5), t17, fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t5, t5)))
+    t20 = libdevice.fmaf(t19, f32(0.5), fadd(fsub(t3, fsub(t7, t18)), fsub(t6, t18)))
+    t21 = fmul(fmul(libdevice.fmaf(t9, t20, fadd(libdevice.fmaf(t9, t7, b), b_low)), inverse(t7)), f32(0.25))
+    t22 = fmul(t8, f32(0.25))
+    t23 = fadd(t22, t21) if libdevice.fabsf(t21) < f32(math.inf) else t22
+    return t23 if t1 else fadd(fmul(x, f32(0.5)), t6)
 
 
 # -inf to 0: b/(2*(y + hypot(y, sqrt(b)))*hypot(y, sqrt(b))) (compensated)
@@ -74,7 +76,7 @@ def grad_device32(x, b, b_low):
     t6 = fdiv(b if t1 else fmul(x, f32(0.5)), t5 if t1 else t4)
     t7 = fmul(t6, f32(0.5))
     t8 = fdiv(t7, t4)
-    t9 = fsub(t5, t2)
+    t9 = -t8
     t10 = libdevice.fabsf(t3) < t2
     t11 = t2 if t10 else t3
     t12 = fmul(t11, t11)
@@ -82,13 +84,16 @@ def grad_device32(x, b, b_low):
     t14 = t3 if t10 else t2
     t15 = fmul(t14, t14)
     t16 = fsub(fadd(fadd(fsub(t12, t13), t15), libdevice.fmaf(t11, t11, -t12)), libdevice.fmaf(t4, t4, -t13))
-    t17 = fmul(fdiv(t3, t4), fmul(fadd(libdevice.fmaf(-t3, t3, b), b_low), inverse(fadd(t3, t3))))
-    t18 = fadd(fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t4, t4)), t17)
-    t19 = fmul(t6, fadd(fadd(fsub(t2, fsub(t5, t9)), fsub(t4, t9)), t18))
-    t20 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t5, b), b_low), t19), inverse(t5)), f32(0.5))
-    t21 = fmul(fsub(fadd(libdevice.fmaf(-t8, t4, t7), t20), fmul(t8, t18)), inverse(t4))
-    t22 = fadd(t6, f32(0.5)) if x < f32(math.inf) else f32(1.0)
-    return x if x != x else (fadd(t8, t21) if fsub(t21, t21) == f32(0.0) else t8) if t1 else t22
+    t17 = fmul(fadd(libdevice.fmaf(-t3, t3, b), b_low), inverse(fadd(t3, t3)))
+    t18 = libdevice.fmaf(fdiv(t3, t4), t17, fdiv(fadd(t16, libdevice.fmaf(t14, t14, -t15)), fadd(t4, t4)))
+    t19 = -t6
+    t20 = fsub(t5, t2)
+    t21 = fadd(fadd(fsub(t2, fsub(t5, t20)), fsub(t4, t20)), t18)
+    t22 = fmul(libdevice.fmaf(t19, t21, fadd(libdevice.fmaf(t19, t5, b), b_low)), inverse(t5))
+    t23 = libdevice.fmaf(t9, t18, libdevice.fmaf(t22, f32(0.5), libdevice.fmaf(t9, t4, t7)))
+    t24 = fmul(t23, inverse(t4))
+    t25 = fadd(t8, t24) if libdevice.fabsf(t24) < f32(math.inf) else t8
+    return x if x != x else t25 if t1 else fadd(t6, f32(0.5)) if x < f32(math.inf) else f32(1.0)
 
 
 # b/(2*hypot(x, sqrt(b))**3) (compensated)
@@ -100,20 +105,23 @@ def grad2_device32(x, b, b_low):
     t4 = fmul(t3, f32(0.5))
     t5 = fdiv(t4, t2)
     t6 = fdiv(t5, t2)
-    t7 = libdevice.fabsf(t1) < libdevice.fabsf(x)
-    t8 = x if t7 else t1
-    t9 = fmul(t8, t8)
-    t10 = fmul(t2, t2)
-    t11 = t1 if t7 else x
-    t12 = fmul(t11, t11)
-    t13 = fsub(fadd(fadd(fsub(t9, t10), t12), libdevice.fmaf(t8, t8, -t9)), libdevice.fmaf(t2, t2, -t10))
-    t14 = fmul(fdiv(t1, t2), fmul(fadd(libdevice.fmaf(-t1, t1, b), b_low), inverse(fadd(t1, t1))))
-    t15 = fadd(fdiv(fadd(t13, libdevice.fmaf(t11, t11, -t12)), fadd(t2, t2)), t14)
-    t16 = inverse(t2)
-    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, t2, b), b_low), fmul(t3, t15)), t16), f32(0.5))
-    t18 = fmul(fsub(fadd(libdevice.fmaf(-t5, t2, t4), t17), fmul(t5, t15)), t16)
-    t19 = fmul(fsub(fadd(libdevice.fmaf(-t6, t2, t5), t18), fmul(t6, t15)), t16)
-    return fadd(t6, t19) if fsub(t19, t19) == f32(0.0) else t6
+    t7 = -t6
+    t8 = libdevice.fabsf(t1) < libdevice.fabsf(x)
+    t9 = x if t8 else t1
+    t10 = fmul(t9, t9)
+    t11 = fmul(t2, t2)
+    t12 = t1 if t8 else x
+    t13 = fmul(t12, t12)
+    t14 = fsub(fadd(fadd(fsub(t10, t11), t13), libdevice.fmaf(t9, t9, -t10)), libdevice.fmaf(t2, t2, -t11))
+    t15 = fmul(fadd(libdevice.fmaf(-t1, t1, b), b_low), inverse(fadd(t1, t1)))
+    t16 = libdevice.fmaf(fdiv(t1, t2), t15, fdiv(fadd(t14, libdevice.fmaf(t12, t12, -t13)), fadd(t2, t2)))
+    t17 = -t5
+    t18 = -t3
+    t19 = inverse(t2)
+    t20 = fmul(libdevice.fmaf(t18, t16, fadd(libdevice.fmaf(t18, t2, b), b_low)), t19)
+    t21 = libdevice.fmaf(t17, t16, libdevice.fmaf(t20, f32(0.5), libdevice.fmaf(t17, t2, t4)))
+    t22 = fmul(libdevice.fmaf(t7, t16, libdevice.fmaf(t21, t19, libdevice.fmaf(t7, t2, t5))), t19)
+    return fadd(t6, t22) if libdevice.fabsf(t22) < f32(math.inf) else t6
 
 
 # 1/(4*hypot(x, sqrt(b))) (compensated)
@@ -122,17 +130,18 @@ def grad_b_device32(x, b, b_low):
     t1 = libdevice.fsqrt_rn(b)
     t2 = libdevice.hypotf(x, t1)
     t3 = fdiv(f32(0.25), t2)
-    t4 = libdevice.fabsf(t1) < libdevice.fabsf(x)
-    t5 = x if t4 else t1
-    t6 = fmul(t5, t5)
-    t7 = fmul(t2, t2)
-    t8 = t1 if t4 else x
-    t9 = fmul(t8, t8)
-    t10 = fsub(fadd(fadd(fsub(t6, t7), t9), libdevice.fmaf(t5, t5, -t6)), libdevice.fmaf(t2, t2, -t7))
-    t11 = fmul(fdiv(t1, t2), fmul(fadd(libdevice.fmaf(-t1, t1, b), b_low), inverse(fadd(t1, t1))))
-    t12 = fmul(t3, fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t2, t2)), t11))
-    t13 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(0.25)), t12), inverse(t2))
-    return fadd(t3, t13) if fsub(t13, t13) == f32(0.0) else t3
+    t4 = -t3
+    t5 = libdevice.fabsf(t1) < libdevice.fabsf(x)
+    t6 = x if t5 else t1
+    t7 = fmul(t6, t6)
+    t8 = fmul(t2, t2)
+    t9 = t1 if t5 else x
+    t10 = fmul(t9, t9)
+    t11 = fsub(fadd(fadd(fsub(t7, t8), t10), libdevice.fmaf(t6, t6, -t7)), libdevice.fmaf(t2, t2, -t8))
+    t12 = fmul(fadd(libdevice.fmaf(-t1, t1, b), b_low), inverse(fadd(t1, t1)))
+    t13 = libdevice.fmaf(fdiv(t1, t2), t12, fdiv(fadd(t11, libdevice.fmaf(t9, t9, -t10)), fadd(t2, t2)))
+    t14 = fmul(libdevice.fmaf(t4, t13, libdevice.fmaf(t4, t2, f32(0.25))), inverse(t2))
+    return fadd(t3, t14) if libdevice.fabsf(t14) < f32(math.inf) else t3
 
 
 # Together, so that what they share is computed once.
@@ -147,7 +156,7 @@ def value_and_grad_device32(x, b, b_low):
     t7 = fmul(t6, f32(0.5))
     t8 = fadd(t4, t7)
     t9 = fdiv(b if t1 else t2, t8 if t1 else t6)
-    t10 = fsub(t8, t4)
+    t10 = -t9
     t11 = libdevice.fabsf(t5) < t3
     t12 = t3 if t11 else t5
     t13 = fmul(t12, t12)
@@ -155,23 +164,28 @@ def value_and_grad_device32(x, b, b_low):
     t15 = t5 if t11 else t3
     t16 = fmul(t15, t15)
     t17 = fsub(fadd(fadd(fsub(t13, t14), t16), libdevice.fmaf(t12, t12, -t13)), libdevice.fmaf(t6, t6, -t14))
-    t18 = fmul(fdiv(t5, t6), fmul(fadd(libdevice.fmaf(-t5, t5, b), b_low), inverse(fadd(t5, t5))))
-    t19 = fadd(fdiv(fadd(t17, libdevice.fmaf(t15, t15, -t16)), fadd(t6, t6)), t18)
-    t20 = fmul(t9, fadd(fadd(fsub(t4, fsub(t8, t10)), fsub(t7, t10)), fmul(t19, f32(0.5))))
-    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t9, t8, b), b_low), t20), inverse(t8)), f32(0.25))
-    t22 = fmul(t9, f32(0.25))
-    t23 = fadd(t3, t6)
-    t24 = fdiv(b, t23)
-    t25 = fmul(t24, f32(0.5))
-    t26 = fdiv(t25, t6)
-    t27 = fsub(t23, t3)
-    t28 = fmul(t24, fadd(fadd(fsub(t3, fsub(t23, t27)), fsub(t6, t27)), t19))
-    t29 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t24, t23, b), b_low), t28), inverse(t23)), f32(0.5))
-    t30 = fmul(fsub(fadd(libdevice.fmaf(-t26, t6, t25), t29), fmul(t26, t19)), inverse(t6))
-    t31 = fadd(t26, t30) if fsub(t30, t30) == f32(0.0) else t26
-    t32 = (fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22) if t1 else fadd(t2, t7)
-    t33 = x if x != x else t31 if t1 else fadd(t9, f32(0.5)) if x < f32(math.inf) else f32(1.0)
-    return t32, t33
+    t18 = fmul(fadd(libdevice.fmaf(-t5, t5, b), b_low), inverse(fadd(t5, t5)))
+    t19 = libdevice.fmaf(fdiv(t5, t6), t18, fdiv(fadd(t17, libdevice.fmaf(t15, t15, -t16)), fadd(t6, t6)))
+    t20 = fsub(t8, t4)
+    t21 = libdevice.fmaf(t19, f32(0.5), fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)))
+    t22 = fmul(libdevice.fmaf(t10, t21, fadd(libdevice.fmaf(t10, t8, b), b_low)), inverse(t8))
+    t23 = fmul(t22, f32(0.25))
+    t24 = fmul(t9, f32(0.25))
+    t25 = fadd(t3, t6)
+    t26 = fdiv(b, t25)
+    t27 = fmul(t26, f32(0.5))
+    t28 = fdiv(t27, t6)
+    t29 = -t28
+    t30 = -t26
+    t31 = fsub(t25, t3)
+    t32 = fadd(fadd(fsub(t3, fsub(t25, t31)), fsub(t6, t31)), t19)
+    t33 = fmul(libdevice.fmaf(t30, t32, fadd(libdevice.fmaf(t30, t25, b), b_low)), inverse(t25))
+    t34 = libdevice.fmaf(t29, t19, libdevice.fmaf(t33, f32(0.5), libdevice.fmaf(t29, t6, t27)))
+    t35 = fmul(t34, inverse(t6))
+    t36 = fadd(t28, t35) if libdevice.fabsf(t35) < f32(math.inf) else t28
+    t37 = (fadd(t24, t23) if libdevice.fabsf(t23) < f32(math.inf) else t24) if t1 else fadd(t2, t7)
+    t38 = x if x != x else t36 if t1 else fadd(t9, f32(0.5)) if x < f32(math.inf) else f32(1.0)
+    return t37, t38
 
 
 @core

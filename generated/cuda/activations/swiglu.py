@@ -6,6 +6,8 @@ a, b = x
 return a / (1 + exp(-a)) * b
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -38,21 +40,23 @@ from ..elementary import (exp, exp_low)
 # out[C] = sigmoid(x[0, C])*x[0, C]*x[1, C]
 @core
 def value_f32_out_core(x_0_C, x_1_C):
-    t1 = fmul(x_0_C, x_1_C)
-    t2 = near_expf(-fmul(libdevice.fabsf(x_0_C), f32(0.5)))
-    t3 = fmul(t2, t2)
-    t4 = fadd(f32(1.0), t3)
-    t5 = inverse(t4)
-    t6 = fmul(t1, t5)
-    t7 = f32(1.0) if f32(0.0) <= x_0_C else t2
-    t8 = fmul(t6, t7)
-    t9 = fmul(t8, t7)
-    t10 = fsub(t4, f32(1.0))
-    t11 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t10)), fsub(t3, t10)), libdevice.fmaf(t2, t2, -t3)))
-    t12 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t1, fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t11), t5)))
-    t13 = fadd(libdevice.fmaf(t6, t7, -t8), fmul(fadd(t12, fmul(libdevice.fmaf(x_0_C, x_1_C, -t1), t5)), t7))
-    t14 = fadd(libdevice.fmaf(t8, t7, -t9), fmul(t13, t7))
-    return fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
+    t1 = near_expf(-fmul(libdevice.fabsf(x_0_C), f32(0.5)))
+    t2 = f32(1.0) if f32(0.0) <= x_0_C else t1
+    t3 = fmul(x_0_C, t2)
+    t4 = fmul(x_1_C, t2)
+    t5 = fmul(t3, t4)
+    t6 = libdevice.fmaf(t3, libdevice.fmaf(x_1_C, t2, -t4), libdevice.fmaf(t3, t4, -t5))
+    t7 = fmul(t1, t1)
+    t8 = fadd(f32(1.0), t7)
+    t9 = inverse(t8)
+    t10 = -t9
+    t11 = fsub(t8, f32(1.0))
+    t12 = fadd(fadd(fsub(f32(1.0), fsub(t8, t11)), fsub(t7, t11)), libdevice.fmaf(t1, t1, -t7))
+    t13 = fmul(t5, t9)
+    t14 = fmul(libdevice.fmaf(t10, t12, libdevice.fmaf(t10, t8, f32(1.0))), t9)
+    t15 = libdevice.fmaf(libdevice.fmaf(x_0_C, t2, -t3), t4, t6)
+    t16 = libdevice.fmaf(t15, t9, libdevice.fmaf(t5, t14, libdevice.fmaf(t5, t9, -t13)))
+    return fadd(t13, t16) if libdevice.fabsf(t16) < f32(math.inf) else t13
 
 
 # out[C] = sigmoid(x[0, C])*x[0, C]*x[1, C]
@@ -79,55 +83,56 @@ def value_f64_out_core(x_0_C, x_1_C):
 @core
 def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t1 = i_2 == f32(0.0)
-    t2 = fmul(g_C, x_1_C)
+    t2 = f32(0.0) <= x_0_C
     t3 = -fmul(libdevice.fabsf(x_0_C), f32(0.5))
     t4 = expf(t3)
-    t5 = fmul(t4, t4)
-    t6 = fadd(f32(1.0), t5)
-    t7 = inverse(t6)
-    t8 = fmul(x_0_C, t7)
-    t9 = f32(0.0) <= -x_0_C
-    t10 = f32(1.0) if t9 else t4
-    t11 = fmul(t8, t10)
-    t12 = fmul(t11, t10)
-    t13 = fadd(t12, f32(1.0))
-    t14 = fmul(t2, t13)
-    t15 = fmul(t14, t7)
-    t16 = f32(0.0) <= x_0_C
-    t17 = f32(1.0) if t16 else t4
-    t18 = fmul(t15, t17)
-    t19 = fmul(t18, t17)
+    t5 = f32(1.0) if t2 else t4
+    t6 = fmul(g_C, t5)
+    t7 = fmul(x_1_C, t5)
+    t8 = fmul(t6, t7)
+    t9 = fmul(t4, t4)
+    t10 = fadd(f32(1.0), t9)
+    t11 = inverse(t10)
+    t12 = fmul(x_0_C, t11)
+    t13 = f32(0.0) <= -x_0_C
+    t14 = f32(1.0) if t13 else t4
+    t15 = fmul(t12, t14)
+    t16 = fmul(t15, t14)
+    t17 = fadd(t16, f32(1.0))
+    t18 = fmul(t8, t17)
+    t19 = fmul(t18, t11)
     t20 = t19 if t1 else f32(0.0)
     t21 = i_2 == f32(1.0)
-    t22 = fmul(g_C, x_0_C)
-    t23 = fmul(t22, t7)
-    t24 = fmul(t23, t17)
-    t25 = fmul(t24, t17)
-    t26 = t25 if t21 else f32(0.0)
-    t27 = fadd(t20, t26)
-    t28 = fsub(t27, t20)
-    t29 = expf_low(t3)
-    t30 = f32(0.0) if t16 else t29
-    t31 = fsub(t6, f32(1.0))
-    t32 = fadd(fadd(libdevice.fmaf(t4, t4, -t5), fmul(t4, t29)), fmul(t29, t4))
-    t33 = fmul(t7, fadd(fadd(fsub(f32(1.0), fsub(t6, t31)), fsub(t5, t31)), t32))
-    t34 = fmul(fsub(libdevice.fmaf(-t7, t6, f32(1.0)), t33), t7)
-    t35 = fsub(t13, t12)
-    t36 = f32(0.0) if t9 else t29
-    t37 = fmul(fadd(libdevice.fmaf(x_0_C, t7, -t8), fmul(x_0_C, t34)), t10)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t8, t10, -t11), fmul(t8, t36)), t37), t10)
-    t39 = fadd(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t11, t36)), t38)
-    t40 = fmul(t2, fadd(fadd(fsub(t12, fsub(t13, t35)), fsub(f32(1.0), t35)), t39))
-    t41 = fmul(fadd(fadd(libdevice.fmaf(t2, t13, -t14), t40), fmul(libdevice.fmaf(g_C, x_1_C, -t2), t13)), t7)
-    t42 = fmul(fadd(fadd(libdevice.fmaf(t14, t7, -t15), fmul(t14, t34)), t41), t17)
-    t43 = fmul(fadd(fadd(libdevice.fmaf(t15, t17, -t18), fmul(t15, t30)), t42), t17)
-    t44 = fadd(fadd(libdevice.fmaf(t18, t17, -t19), fmul(t18, t30)), t43) if t1 else f32(0.0)
-    t45 = fadd(libdevice.fmaf(t22, t7, -t23), fmul(t22, t34))
-    t46 = fmul(fadd(t45, fmul(libdevice.fmaf(g_C, x_0_C, -t22), t7)), t17)
-    t47 = fmul(fadd(fadd(libdevice.fmaf(t23, t17, -t24), fmul(t23, t30)), t46), t17)
-    t48 = fadd(fadd(libdevice.fmaf(t24, t17, -t25), fmul(t24, t30)), t47) if t21 else f32(0.0)
-    t49 = fadd(fadd(fadd(fsub(t20, fsub(t27, t28)), fsub(t26, t28)), t44), t48)
-    return fadd(t27, t49) if fsub(t49, t49) == f32(0.0) else t27
+    t22 = fmul(x_0_C, t5)
+    t23 = fmul(t6, t22)
+    t24 = fmul(t23, t11)
+    t25 = t24 if t21 else f32(0.0)
+    t26 = fadd(t20, t25)
+    t27 = fsub(t26, t20)
+    t28 = expf_low(t3)
+    t29 = f32(0.0) if t2 else t28
+    t30 = libdevice.fmaf(g_C, t29, libdevice.fmaf(g_C, t5, -t6))
+    t31 = libdevice.fmaf(x_1_C, t29, libdevice.fmaf(x_1_C, t5, -t7))
+    t32 = fsub(t17, t16)
+    t33 = -t11
+    t34 = fsub(t10, f32(1.0))
+    t35 = libdevice.fmaf(t28, t4, libdevice.fmaf(t4, t28, libdevice.fmaf(t4, t4, -t9)))
+    t36 = fadd(fadd(fsub(f32(1.0), fsub(t10, t34)), fsub(t9, t34)), t35)
+    t37 = fmul(libdevice.fmaf(t33, t36, libdevice.fmaf(t33, t10, f32(1.0))), t11)
+    t38 = f32(0.0) if t13 else t28
+    t39 = libdevice.fmaf(x_0_C, t37, libdevice.fmaf(x_0_C, t11, -t12))
+    t40 = libdevice.fmaf(t39, t14, libdevice.fmaf(t12, t38, libdevice.fmaf(t12, t14, -t15)))
+    t41 = libdevice.fmaf(t40, t14, libdevice.fmaf(t15, t38, libdevice.fmaf(t15, t14, -t16)))
+    t42 = fadd(fadd(fsub(t16, fsub(t17, t32)), fsub(f32(1.0), t32)), t41)
+    t43 = libdevice.fmaf(t30, t7, libdevice.fmaf(t6, t31, libdevice.fmaf(t6, t7, -t8)))
+    t44 = libdevice.fmaf(t43, t17, libdevice.fmaf(t8, t42, libdevice.fmaf(t8, t17, -t18)))
+    t45 = libdevice.fmaf(t44, t11, libdevice.fmaf(t18, t37, libdevice.fmaf(t18, t11, -t19)))
+    t46 = libdevice.fmaf(x_0_C, t29, libdevice.fmaf(x_0_C, t5, -t22))
+    t47 = libdevice.fmaf(t30, t22, libdevice.fmaf(t6, t46, libdevice.fmaf(t6, t22, -t23)))
+    t48 = libdevice.fmaf(t47, t11, libdevice.fmaf(t23, t37, libdevice.fmaf(t23, t11, -t24)))
+    t49 = fadd(fadd(fsub(t20, fsub(t26, t27)), fsub(t25, t27)), t45 if t1 else f32(0.0))
+    t50 = fadd(t49, t48 if t21 else f32(0.0))
+    return fadd(t26, t50) if libdevice.fabsf(t50) < f32(math.inf) else t26
 
 
 # e0[C] = sigmoid(x[0, C])

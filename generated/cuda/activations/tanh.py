@@ -5,6 +5,8 @@
 return (exp(x) - exp(-x)) / (exp(x) + exp(-x))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -39,12 +41,13 @@ def value_device32(x):
     t3 = fadd(f32(2.0), t1)
     t4 = inverse(t3)
     t5 = fmul(t2, t4)
-    t6 = fsub(t3, f32(2.0))
-    t7 = fsub(libdevice.fmaf(-t5, t3, t2), fmul(t5, fadd(fsub(f32(2.0), fsub(t3, t6)), fsub(t1, t6))))
-    t8 = fmul(t7, t4)
-    t9 = -t8 if x < f32(0.0) else t8
-    t10 = libdevice.copysignf(t5, x)
-    return x if x == f32(0.0) else fadd(t10, t9) if fsub(t9, t9) == f32(0.0) else t10
+    t6 = -t5
+    t7 = fsub(t3, f32(2.0))
+    t8 = libdevice.fmaf(t6, fadd(fsub(f32(2.0), fsub(t3, t7)), fsub(t1, t7)), libdevice.fmaf(t6, t3, t2))
+    t9 = fmul(t8, t4)
+    t10 = -t9 if x < f32(0.0) else t9
+    t11 = libdevice.copysignf(t5, x)
+    return x if x == f32(0.0) else fadd(t11, t10) if libdevice.fabsf(t10) < f32(math.inf) else t11
 
 
 # sech2(x) (compensated)
@@ -56,11 +59,12 @@ def grad_device32(x):
     t4 = inverse(t3)
     t5 = fmul(f32(4.0), t4)
     t6 = fmul(t5, t1)
-    t7 = fsub(t2, f32(1.0))
-    t8 = fadd(fsub(f32(1.0), fsub(t2, t7)), fsub(t1, t7))
-    t9 = fmul(t5, fadd(fadd(libdevice.fmaf(t2, t2, -t3), fmul(t2, t8)), fmul(t8, t2)))
-    t10 = fadd(libdevice.fmaf(t5, t1, -t6), fmul(fmul(fsub(libdevice.fmaf(-t5, t3, f32(4.0)), t9), t4), t1))
-    return fadd(t6, t10) if fsub(t10, t10) == f32(0.0) else t6
+    t7 = -t5
+    t8 = fsub(t2, f32(1.0))
+    t9 = fadd(fsub(f32(1.0), fsub(t2, t8)), fsub(t1, t8))
+    t10 = libdevice.fmaf(t9, t2, libdevice.fmaf(t2, t9, libdevice.fmaf(t2, t2, -t3)))
+    t11 = fmul(libdevice.fmaf(t7, t10, libdevice.fmaf(t7, t3, f32(4.0))), t4)
+    return fadd(t6, libdevice.fmaf(t11, t1, libdevice.fmaf(t5, t1, -t6)))
 
 
 # -2*tanh(x)*sech2(x) (halved)
@@ -82,17 +86,19 @@ def grad2_device32(x):
     t14 = -fmul(t7, t13)
     t15 = fmul(t14, t8)
     t16 = fmul(t15, t8)
-    t17 = fsub(t10, f32(1.0))
-    t18 = fadd(fadd(fsub(f32(1.0), fsub(t10, t17)), fsub(t9, t17)), libdevice.fmaf(t8, t8, -t9))
-    t19 = fmul(t13, fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t18)), fmul(t18, t10)))
-    t20 = fmul(t7, fmul(fsub(libdevice.fmaf(-t13, t11, f32(4.0)), t19), t12))
-    t21 = fsub(t4, f32(2.0))
-    t22 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t21)), fsub(t2, t21))))
-    t23 = fmul(t22, t5)
-    t24 = fmul(fmul(-t23 if x < f32(0.0) else t23, f32(2.0)), t13)
-    t25 = fadd(libdevice.fmaf(t14, t8, -t15), fmul(-fadd(fadd(libdevice.fmaf(t7, t13, t14), t20), t24), t8))
-    t26 = fadd(libdevice.fmaf(t15, t8, -t16), fmul(t25, t8))
-    return fadd(t16, t26) if fsub(t26, t26) == f32(0.0) else t16
+    t17 = -t6
+    t18 = fsub(t4, f32(2.0))
+    t19 = libdevice.fmaf(t17, fadd(fsub(f32(2.0), fsub(t4, t18)), fsub(t2, t18)), libdevice.fmaf(t17, t4, t3))
+    t20 = fmul(t19, t5)
+    t21 = -t13
+    t22 = fsub(t10, f32(1.0))
+    t23 = fadd(fadd(fsub(f32(1.0), fsub(t10, t22)), fsub(t9, t22)), libdevice.fmaf(t8, t8, -t9))
+    t24 = libdevice.fmaf(t23, t10, libdevice.fmaf(t10, t23, libdevice.fmaf(t10, t10, -t11)))
+    t25 = fmul(libdevice.fmaf(t21, t24, libdevice.fmaf(t21, t11, f32(4.0))), t12)
+    t26 = libdevice.fmaf(t7, t25, libdevice.fmaf(t7, t13, t14))
+    t27 = -libdevice.fmaf(fmul(-t20 if x < f32(0.0) else t20, f32(2.0)), t13, t26)
+    t28 = libdevice.fmaf(t27, t8, libdevice.fmaf(t14, t8, -t15))
+    return fadd(t16, libdevice.fmaf(t28, t8, libdevice.fmaf(t15, t8, -t16)))
 
 
 # Together, so that what they share is computed once.
@@ -104,25 +110,25 @@ def value_and_grad_device32(x):
     t4 = fadd(f32(2.0), t2)
     t5 = inverse(t4)
     t6 = fmul(t3, t5)
-    t7 = fsub(t4, f32(2.0))
-    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
-    t9 = fmul(t8, t5)
-    t10 = -t9 if x < f32(0.0) else t9
-    t11 = libdevice.copysignf(t6, x)
-    t12 = near_expf(-fmul(t1, f32(2.0)))
-    t13 = fadd(f32(1.0), t12)
-    t14 = fmul(t13, t13)
-    t15 = inverse(t14)
-    t16 = fmul(f32(4.0), t15)
-    t17 = fmul(t16, t12)
-    t18 = fsub(t13, f32(1.0))
-    t19 = fadd(fsub(f32(1.0), fsub(t13, t18)), fsub(t12, t18))
-    t20 = fmul(t16, fadd(fadd(libdevice.fmaf(t13, t13, -t14), fmul(t13, t19)), fmul(t19, t13)))
-    t21 = fmul(fmul(fsub(libdevice.fmaf(-t16, t14, f32(4.0)), t20), t15), t12)
-    t22 = fadd(libdevice.fmaf(t16, t12, -t17), t21)
-    t23 = x if x == f32(0.0) else fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
-    t24 = fadd(t17, t22) if fsub(t22, t22) == f32(0.0) else t17
-    return t23, t24
+    t7 = -t6
+    t8 = fsub(t4, f32(2.0))
+    t9 = libdevice.fmaf(t7, fadd(fsub(f32(2.0), fsub(t4, t8)), fsub(t2, t8)), libdevice.fmaf(t7, t4, t3))
+    t10 = fmul(t9, t5)
+    t11 = -t10 if x < f32(0.0) else t10
+    t12 = libdevice.copysignf(t6, x)
+    t13 = near_expf(-fmul(t1, f32(2.0)))
+    t14 = fadd(f32(1.0), t13)
+    t15 = fmul(t14, t14)
+    t16 = inverse(t15)
+    t17 = fmul(f32(4.0), t16)
+    t18 = fmul(t17, t13)
+    t19 = -t17
+    t20 = fsub(t14, f32(1.0))
+    t21 = fadd(fsub(f32(1.0), fsub(t14, t20)), fsub(t13, t20))
+    t22 = libdevice.fmaf(t21, t14, libdevice.fmaf(t14, t21, libdevice.fmaf(t14, t14, -t15)))
+    t23 = fmul(libdevice.fmaf(t19, t22, libdevice.fmaf(t19, t15, f32(4.0))), t16)
+    t24 = x if x == f32(0.0) else fadd(t12, t11) if libdevice.fabsf(t11) < f32(math.inf) else t12
+    return t24, fadd(t18, libdevice.fmaf(t23, t13, libdevice.fmaf(t17, t13, -t18)))
 
 
 @core

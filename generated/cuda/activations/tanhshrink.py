@@ -5,6 +5,8 @@
 return x - tanh(x)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -65,22 +67,24 @@ def value_device32(x):
     t23 = fadd(f32(0.3333333432674408), t22)
     t24 = fmul(t23, x)
     t25 = fmul(t24, x)
-    t26 = fmul(t25, x)
-    t27 = fmul(fadd(libdevice.fmaf(t23, x, -t24), fmul(fsub(t22, fsub(t23, f32(0.3333333432674408))), x)), x)
-    t28 = fadd(libdevice.fmaf(t25, x, -t26), fmul(fadd(libdevice.fmaf(t24, x, -t25), t27), x))
-    t29 = fsub(x, f32(1.664354145526886))
-    t30 = libdevice.fmaf(f32(7.248254405567423e-05), t29, f32(-0.0009136980515904725))
-    t31 = libdevice.fmaf(t30, t29, f32(0.0026021283119916916))
-    t32 = libdevice.fmaf(libdevice.fmaf(t31, t29, f32(-0.003355852561071515)), t29, f32(-0.00235044676810503))
-    t33 = libdevice.fmaf(libdevice.fmaf(t32, t29, f32(0.024841293692588806)), t29, f32(-0.07122119516134262))
-    t34 = libdevice.fmaf(libdevice.fmaf(t33, t29, f32(0.12436326593160629)), t29, f32(0.8663910627365112))
-    t35 = libdevice.fmaf(t34, t29, f32(-2.626610751121916e-08))
-    t36 = fadd(f32(0.733552873134613), t35)
-    t37 = fsub(t35, fsub(t36, f32(0.733552873134613)))
-    t38 = (fadd(t36, t37) if fsub(t37, t37) == f32(0.0) else t36) if x < f32(2.147843360900879) else t6
-    t39 = (fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26) if x < f32(1.1095694303512573) else t38
-    t40 = (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if x < f32(-1.1095694303512573) else t39
-    return t6 if x < f32(-2.147843360900879) else t40
+    t26 = libdevice.fmaf(fsub(t22, fsub(t23, f32(0.3333333432674408))), x, libdevice.fmaf(t23, x, -t24))
+    t27 = fmul(t25, x)
+    t28 = libdevice.fmaf(t26, x, libdevice.fmaf(t24, x, -t25))
+    t29 = libdevice.fmaf(t28, x, libdevice.fmaf(t25, x, -t27))
+    t30 = fsub(x, f32(1.664354145526886))
+    t31 = libdevice.fmaf(f32(7.248254405567423e-05), t30, f32(-0.0009136980515904725))
+    t32 = libdevice.fmaf(t31, t30, f32(0.0026021283119916916))
+    t33 = libdevice.fmaf(libdevice.fmaf(t32, t30, f32(-0.003355852561071515)), t30, f32(-0.00235044676810503))
+    t34 = libdevice.fmaf(libdevice.fmaf(t33, t30, f32(0.024841293692588806)), t30, f32(-0.07122119516134262))
+    t35 = libdevice.fmaf(libdevice.fmaf(t34, t30, f32(0.12436326593160629)), t30, f32(0.8663910627365112))
+    t36 = libdevice.fmaf(t35, t30, f32(-2.626610751121916e-08))
+    t37 = fadd(f32(0.733552873134613), t36)
+    t38 = fsub(t36, fsub(t37, f32(0.733552873134613)))
+    t39 = fadd(t37, t38) if libdevice.fabsf(t38) < f32(math.inf) else t37
+    t40 = fadd(t27, t29) if libdevice.fabsf(t29) < f32(math.inf) else t27
+    t41 = t40 if x < f32(1.1095694303512573) else t39 if x < f32(2.147843360900879) else t6
+    t42 = fadd(t13, t14) if libdevice.fabsf(t14) < f32(math.inf) else t13
+    return t6 if x < f32(-2.147843360900879) else t42 if x < f32(-1.1095694303512573) else t41
 
 
 # -inf to -2.05916e-27: expm1(-2*y)**2/(1 + exp(-2*y))**2 (compensated)
@@ -97,20 +101,21 @@ def grad_device32(x):
     t7 = fmul(t3, t6)
     t8 = fmul(t7, t3)
     t9 = fmul(t8, t6)
-    t10 = fsub(t5, t4)
-    t11 = fadd(fsub(t4, fsub(t5, t10)), fsub(f32(1.0), t10))
-    t12 = fmul(fmul(fsub(libdevice.fmaf(-t7, t5, t3), fmul(t7, t11)), t6), t3)
-    t13 = fsub(fadd(libdevice.fmaf(-t9, t5, t8), fadd(libdevice.fmaf(t7, t3, -t8), t12)), fmul(t9, t11))
-    t14 = fmul(t13, t6)
-    t15 = fadd(t9, t14) if fsub(t14, t14) == f32(0.0) else t9
-    t16 = libdevice.expm1f(fmul(t1, f32(-2.0)))
-    t17 = -t16
-    t18 = fadd(f32(2.0), t16)
-    t19 = inverse(t18)
-    t20 = fmul(t17, t19)
-    t21 = libdevice.copysignf(libdevice.fmaf(libdevice.fmaf(-t20, t18, t17), t19, t20), x)
-    t22 = fmul(t21, t21) if x < f32(5.5100239411336614e-27) else t15
-    return t15 if x < f32(-2.059163659417006e-27) else t22
+    t10 = -t9
+    t11 = fsub(t5, t4)
+    t12 = fadd(fsub(t4, fsub(t5, t11)), fsub(f32(1.0), t11))
+    t13 = -t7
+    t14 = fmul(libdevice.fmaf(t13, t12, libdevice.fmaf(t13, t5, t3)), t6)
+    t15 = fadd(libdevice.fmaf(t10, t5, t8), libdevice.fmaf(t14, t3, libdevice.fmaf(t7, t3, -t8)))
+    t16 = fadd(t9, fmul(libdevice.fmaf(t10, t12, t15), t6))
+    t17 = libdevice.expm1f(fmul(t1, f32(-2.0)))
+    t18 = -t17
+    t19 = fadd(f32(2.0), t17)
+    t20 = inverse(t19)
+    t21 = fmul(t18, t20)
+    t22 = libdevice.copysignf(libdevice.fmaf(libdevice.fmaf(-t21, t19, t18), t20, t21), x)
+    t23 = fmul(t22, t22) if x < f32(5.5100239411336614e-27) else t16
+    return t16 if x < f32(-2.059163659417006e-27) else t23
 
 
 # 2*tanh(x)*sech2(x) (halved)
@@ -132,17 +137,19 @@ def grad2_device32(x):
     t14 = fmul(t7, t13)
     t15 = fmul(t14, t8)
     t16 = fmul(t15, t8)
-    t17 = fsub(t10, f32(1.0))
-    t18 = fadd(fadd(fsub(f32(1.0), fsub(t10, t17)), fsub(t9, t17)), libdevice.fmaf(t8, t8, -t9))
-    t19 = fmul(t13, fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t18)), fmul(t18, t10)))
-    t20 = fmul(t7, fmul(fsub(libdevice.fmaf(-t13, t11, f32(4.0)), t19), t12))
-    t21 = fsub(t4, f32(2.0))
-    t22 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t21)), fsub(t2, t21))))
-    t23 = fmul(t22, t5)
-    t24 = fmul(fmul(-t23 if x < f32(0.0) else t23, f32(2.0)), t13)
-    t25 = fadd(libdevice.fmaf(t14, t8, -t15), fmul(fadd(fadd(libdevice.fmaf(t7, t13, -t14), t20), t24), t8))
-    t26 = fadd(libdevice.fmaf(t15, t8, -t16), fmul(t25, t8))
-    return x if x == f32(0.0) else fadd(t16, t26) if fsub(t26, t26) == f32(0.0) else t16
+    t17 = -t6
+    t18 = fsub(t4, f32(2.0))
+    t19 = libdevice.fmaf(t17, fadd(fsub(f32(2.0), fsub(t4, t18)), fsub(t2, t18)), libdevice.fmaf(t17, t4, t3))
+    t20 = fmul(t19, t5)
+    t21 = -t13
+    t22 = fsub(t10, f32(1.0))
+    t23 = fadd(fadd(fsub(f32(1.0), fsub(t10, t22)), fsub(t9, t22)), libdevice.fmaf(t8, t8, -t9))
+    t24 = libdevice.fmaf(t23, t10, libdevice.fmaf(t10, t23, libdevice.fmaf(t10, t10, -t11)))
+    t25 = fmul(libdevice.fmaf(t21, t24, libdevice.fmaf(t21, t11, f32(4.0))), t12)
+    t26 = libdevice.fmaf(t7, t25, libdevice.fmaf(t7, t13, -t14))
+    t27 = libdevice.fmaf(fmul(-t20 if x < f32(0.0) else t20, f32(2.0)), t13, t26)
+    t28 = libdevice.fmaf(t27, t8, libdevice.fmaf(t14, t8, -t15))
+    return x if x == f32(0.0) else fadd(t16, libdevice.fmaf(t28, t8, libdevice.fmaf(t15, t8, -t16)))
 
 
 # Together, so that what they share is computed once.
@@ -175,38 +182,41 @@ def value_and_grad_device32(x):
     t25 = fadd(f32(0.3333333432674408), t24)
     t26 = fmul(t25, x)
     t27 = fmul(t26, x)
-    t28 = fmul(t27, x)
-    t29 = fmul(fadd(libdevice.fmaf(t25, x, -t26), fmul(fsub(t24, fsub(t25, f32(0.3333333432674408))), x)), x)
-    t30 = fadd(libdevice.fmaf(t27, x, -t28), fmul(fadd(libdevice.fmaf(t26, x, -t27), t29), x))
-    t31 = fsub(x, f32(1.664354145526886))
-    t32 = libdevice.fmaf(f32(7.248254405567423e-05), t31, f32(-0.0009136980515904725))
-    t33 = libdevice.fmaf(t32, t31, f32(0.0026021283119916916))
-    t34 = libdevice.fmaf(libdevice.fmaf(t33, t31, f32(-0.003355852561071515)), t31, f32(-0.00235044676810503))
-    t35 = libdevice.fmaf(libdevice.fmaf(t34, t31, f32(0.024841293692588806)), t31, f32(-0.07122119516134262))
-    t36 = libdevice.fmaf(libdevice.fmaf(t35, t31, f32(0.12436326593160629)), t31, f32(0.8663910627365112))
-    t37 = libdevice.fmaf(t36, t31, f32(-2.626610751121916e-08))
-    t38 = fadd(f32(0.733552873134613), t37)
-    t39 = fsub(t37, fsub(t38, f32(0.733552873134613)))
-    t40 = (fadd(t38, t39) if fsub(t39, t39) == f32(0.0) else t38) if x < f32(2.147843360900879) else t8
-    t41 = (fadd(t28, t30) if fsub(t30, t30) == f32(0.0) else t28) if x < f32(1.1095694303512573) else t40
-    t42 = (fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15) if x < f32(-1.1095694303512573) else t41
-    t43 = -fmul(t1, f32(2.0))
-    t44 = libdevice.expm1f(t43)
-    t45 = near_expf(t43)
-    t46 = fadd(t45, f32(1.0))
-    t47 = inverse(t46)
-    t48 = fmul(t44, t47)
-    t49 = fmul(t48, t44)
-    t50 = fmul(t49, t47)
-    t51 = fsub(t46, t45)
-    t52 = fadd(fsub(t45, fsub(t46, t51)), fsub(f32(1.0), t51))
-    t53 = fmul(fmul(fsub(libdevice.fmaf(-t48, t46, t44), fmul(t48, t52)), t47), t44)
-    t54 = fadd(libdevice.fmaf(-t50, t46, t49), fadd(libdevice.fmaf(t48, t44, -t49), t53))
-    t55 = fmul(fsub(t54, fmul(t50, t52)), t47)
-    t56 = fadd(t50, t55) if fsub(t55, t55) == f32(0.0) else t50
-    t57 = t8 if x < f32(-2.147843360900879) else t42
-    t58 = t56 if x < f32(-2.059163659417006e-27) else fmul(t7, t7) if x < f32(5.5100239411336614e-27) else t56
-    return t57, t58
+    t28 = libdevice.fmaf(fsub(t24, fsub(t25, f32(0.3333333432674408))), x, libdevice.fmaf(t25, x, -t26))
+    t29 = fmul(t27, x)
+    t30 = libdevice.fmaf(t28, x, libdevice.fmaf(t26, x, -t27))
+    t31 = libdevice.fmaf(t30, x, libdevice.fmaf(t27, x, -t29))
+    t32 = fsub(x, f32(1.664354145526886))
+    t33 = libdevice.fmaf(f32(7.248254405567423e-05), t32, f32(-0.0009136980515904725))
+    t34 = libdevice.fmaf(t33, t32, f32(0.0026021283119916916))
+    t35 = libdevice.fmaf(libdevice.fmaf(t34, t32, f32(-0.003355852561071515)), t32, f32(-0.00235044676810503))
+    t36 = libdevice.fmaf(libdevice.fmaf(t35, t32, f32(0.024841293692588806)), t32, f32(-0.07122119516134262))
+    t37 = libdevice.fmaf(libdevice.fmaf(t36, t32, f32(0.12436326593160629)), t32, f32(0.8663910627365112))
+    t38 = libdevice.fmaf(t37, t32, f32(-2.626610751121916e-08))
+    t39 = fadd(f32(0.733552873134613), t38)
+    t40 = fsub(t38, fsub(t39, f32(0.733552873134613)))
+    t41 = fadd(t39, t40) if libdevice.fabsf(t40) < f32(math.inf) else t39
+    t42 = fadd(t29, t31) if libdevice.fabsf(t31) < f32(math.inf) else t29
+    t43 = t42 if x < f32(1.1095694303512573) else t41 if x < f32(2.147843360900879) else t8
+    t44 = fadd(t15, t16) if libdevice.fabsf(t16) < f32(math.inf) else t15
+    t45 = -fmul(t1, f32(2.0))
+    t46 = libdevice.expm1f(t45)
+    t47 = near_expf(t45)
+    t48 = fadd(t47, f32(1.0))
+    t49 = inverse(t48)
+    t50 = fmul(t46, t49)
+    t51 = fmul(t50, t46)
+    t52 = fmul(t51, t49)
+    t53 = -t52
+    t54 = fsub(t48, t47)
+    t55 = fadd(fsub(t47, fsub(t48, t54)), fsub(f32(1.0), t54))
+    t56 = -t50
+    t57 = fmul(libdevice.fmaf(t56, t55, libdevice.fmaf(t56, t48, t46)), t49)
+    t58 = fadd(libdevice.fmaf(t53, t48, t51), libdevice.fmaf(t57, t46, libdevice.fmaf(t50, t46, -t51)))
+    t59 = fadd(t52, fmul(libdevice.fmaf(t53, t55, t58), t49))
+    t60 = t8 if x < f32(-2.147843360900879) else t44 if x < f32(-1.1095694303512573) else t43
+    t61 = t59 if x < f32(-2.059163659417006e-27) else fmul(t7, t7) if x < f32(5.5100239411336614e-27) else t59
+    return t60, t61
 
 
 @core

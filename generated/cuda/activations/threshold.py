@@ -5,8 +5,10 @@
 return x if x > threshold else value
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, f32, fadd, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core, f32, fadd, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -18,11 +20,11 @@ def value_device32(x, threshold, threshold_low, value, value_low):
     t1 = fsub(threshold, x)
     t2 = fsub(t1, threshold)
     t3 = fadd(fadd(fsub(threshold, fsub(t1, t2)), fsub(-x, t2)), threshold_low)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) < f32(0.0)
-    t8 = x if t7 else fadd(value, value_low) if fsub(value_low, value_low) == f32(0.0) else value
+    t8 = x if t7 else fadd(value, value_low) if libdevice.fabsf(value_low) < f32(math.inf) else value
     return x if x != x else t8
 
 
@@ -33,7 +35,7 @@ def grad_device32(x, threshold, threshold_low, value, value_low):
     t1 = fsub(threshold, x)
     t2 = fsub(t1, threshold)
     t3 = fadd(fadd(fsub(threshold, fsub(t1, t2)), fsub(-x, t2)), threshold_low)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) < f32(0.0)
@@ -59,7 +61,7 @@ def grad_value_device32(x, threshold, threshold_low, value, value_low):
     t1 = fsub(threshold, x)
     t2 = fsub(t1, threshold)
     t3 = fadd(fadd(fsub(threshold, fsub(t1, t2)), fsub(-x, t2)), threshold_low)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) < f32(0.0)
@@ -73,11 +75,11 @@ def value_and_grad_device32(x, threshold, threshold_low, value, value_low):
     t2 = fsub(threshold, x)
     t3 = fsub(t2, threshold)
     t4 = fadd(fadd(fsub(threshold, fsub(t2, t3)), fsub(-x, t3)), threshold_low)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = t7 < f32(0.0) or t7 == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) < f32(0.0)
-    t9 = x if t8 else fadd(value, value_low) if fsub(value_low, value_low) == f32(0.0) else value
+    t9 = x if t8 else fadd(value, value_low) if libdevice.fabsf(value_low) < f32(math.inf) else value
     t10 = x if t1 else t9
     t11 = x if t1 else f32(1.0) if t8 else f32(0.0)
     return t10, t11

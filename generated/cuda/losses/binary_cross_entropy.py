@@ -65,21 +65,21 @@ def grad_device32(input, target, weight):
     t4 = fsub(f32(1.0), target)
     t5 = t4 == f32(0.0)
     t6 = fsub(f32(1.0), input)
-    t7 = fdiv(t4, t6)
-    t8 = -t7
-    t9 = -(f32(0.0) if t5 else t8)
-    t10 = fadd(t3, t9)
-    t11 = fsub(t10, t3)
-    t12 = -(f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, input, target), inverse(input)))
-    t13 = -target
-    t14 = fsub(t4, t13)
-    t15 = -input
-    t16 = fsub(t6, t15)
-    t17 = fadd(libdevice.fmaf(t8, t6, t4), fadd(fsub(t13, fsub(t4, t14)), fsub(f32(1.0), t14)))
-    t18 = -fmul(fsub(t17, fmul(t7, fadd(fsub(t15, fsub(t6, t16)), fsub(f32(1.0), t16)))), inverse(t6))
-    t19 = fadd(fadd(fadd(fsub(t3, fsub(t10, t11)), fsub(t9, t11)), t12), -(f32(0.0) if t5 else t18))
-    t20 = (fadd(t10, t19) if fsub(t19, t19) == f32(0.0) else t10) if f32(0.0) <= input else f32(math.nan)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, t20 if input <= f32(1.0) else f32(math.nan))
+    t7 = -fdiv(t4, t6)
+    t8 = -(f32(0.0) if t5 else t7)
+    t9 = fadd(t3, t8)
+    t10 = fsub(t9, t3)
+    t11 = -(f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, input, target), inverse(input)))
+    t12 = -input
+    t13 = fsub(t6, t12)
+    t14 = -target
+    t15 = fsub(t4, t14)
+    t16 = fadd(libdevice.fmaf(t7, t6, t4), fadd(fsub(t14, fsub(t4, t15)), fsub(f32(1.0), t15)))
+    t17 = -fmul(libdevice.fmaf(t7, fadd(fsub(t12, fsub(t6, t13)), fsub(f32(1.0), t13)), t16), inverse(t6))
+    t18 = fadd(fadd(fadd(fsub(t3, fsub(t9, t10)), fsub(t8, t10)), t11), -(f32(0.0) if t5 else t17))
+    t19 = fadd(t9, t18) if libdevice.fabsf(t18) < f32(math.inf) else t9
+    t20 = fmul(weight, (t19 if f32(0.0) <= input else f32(math.nan)) if input <= f32(1.0) else f32(math.nan))
+    return f32(0.0) if weight == f32(0.0) else t20
 
 
 # -weighted(target, -1/input**2) - weighted(1 - target, -1/(1 - input)**2) (compensated)
@@ -93,25 +93,26 @@ def grad2_device32(input, target, weight):
     t6 = t5 == f32(0.0)
     t7 = fsub(f32(1.0), input)
     t8 = fdiv(t5, t7)
-    t9 = fdiv(t8, t7)
-    t10 = -t9
-    t11 = -(f32(0.0) if t6 else t10)
-    t12 = fadd(t4, t11)
-    t13 = fsub(t12, t4)
-    t14 = inverse(input)
-    t15 = -fmul(fadd(libdevice.fmaf(t3, input, t2), fmul(libdevice.fmaf(-t2, input, target), t14)), t14)
-    t16 = -target
-    t17 = fsub(t5, t16)
-    t18 = -input
-    t19 = fsub(t7, t18)
-    t20 = fadd(fsub(t18, fsub(t7, t19)), fsub(f32(1.0), t19))
-    t21 = fadd(libdevice.fmaf(-t8, t7, t5), fadd(fsub(t16, fsub(t5, t17)), fsub(f32(1.0), t17)))
+    t9 = -fdiv(t8, t7)
+    t10 = -(f32(0.0) if t6 else t9)
+    t11 = fadd(t4, t10)
+    t12 = fsub(t11, t4)
+    t13 = inverse(input)
+    t14 = -fmul(libdevice.fmaf(libdevice.fmaf(-t2, input, target), t13, libdevice.fmaf(t3, input, t2)), t13)
+    t15 = -input
+    t16 = fsub(t7, t15)
+    t17 = fadd(fsub(t15, fsub(t7, t16)), fsub(f32(1.0), t16))
+    t18 = -t8
+    t19 = -target
+    t20 = fsub(t5, t19)
+    t21 = fadd(libdevice.fmaf(t18, t7, t5), fadd(fsub(t19, fsub(t5, t20)), fsub(f32(1.0), t20)))
     t22 = inverse(t7)
-    t23 = fsub(fadd(libdevice.fmaf(t10, t7, t8), fmul(fsub(t21, fmul(t8, t20)), t22)), fmul(t9, t20))
-    t24 = fadd(fadd(fsub(t4, fsub(t12, t13)), fsub(t11, t13)), -(f32(0.0) if t1 else t15))
-    t25 = fadd(t24, -(f32(0.0) if t6 else -fmul(t23, t22)))
-    t26 = (fadd(t12, t25) if fsub(t25, t25) == f32(0.0) else t12) if f32(0.0) <= input else f32(math.nan)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, t26 if input <= f32(1.0) else f32(math.nan))
+    t23 = libdevice.fmaf(libdevice.fmaf(t18, t17, t21), t22, libdevice.fmaf(t9, t7, t8))
+    t24 = fadd(fadd(fsub(t4, fsub(t11, t12)), fsub(t10, t12)), -(f32(0.0) if t1 else t14))
+    t25 = fadd(t24, -(f32(0.0) if t6 else -fmul(libdevice.fmaf(t9, t17, t23), t22)))
+    t26 = fadd(t11, t25) if libdevice.fabsf(t25) < f32(math.inf) else t11
+    t27 = fmul(weight, (t26 if f32(0.0) <= input else f32(math.nan)) if input <= f32(1.0) else f32(math.nan))
+    return f32(0.0) if weight == f32(0.0) else t27
 
 
 # -log(input) + log1p(-input) (fine)
@@ -143,22 +144,21 @@ def value_and_grad_device32(input, target, weight):
     t10 = fdiv(target, input)
     t11 = -(f32(0.0) if t4 else t10)
     t12 = fsub(f32(1.0), input)
-    t13 = fdiv(t5, t12)
-    t14 = -t13
-    t15 = -(f32(0.0) if t6 else t14)
-    t16 = fadd(t11, t15)
-    t17 = fsub(t16, t11)
-    t18 = -(f32(0.0) if t4 else fmul(libdevice.fmaf(-t10, input, target), inverse(input)))
+    t13 = -fdiv(t5, t12)
+    t14 = -(f32(0.0) if t6 else t13)
+    t15 = fadd(t11, t14)
+    t16 = fsub(t15, t11)
+    t17 = -(f32(0.0) if t4 else fmul(libdevice.fmaf(-t10, input, target), inverse(input)))
+    t18 = fsub(t12, t7)
     t19 = -target
     t20 = fsub(t5, t19)
-    t21 = fsub(t12, t7)
-    t22 = fadd(libdevice.fmaf(t14, t12, t5), fadd(fsub(t19, fsub(t5, t20)), fsub(f32(1.0), t20)))
-    t23 = -fmul(fsub(t22, fmul(t13, fadd(fsub(t7, fsub(t12, t21)), fsub(f32(1.0), t21)))), inverse(t12))
-    t24 = fadd(fadd(fadd(fsub(t11, fsub(t16, t17)), fsub(t15, t17)), t18), -(f32(0.0) if t6 else t23))
-    t25 = (fadd(t16, t24) if fsub(t24, t24) == f32(0.0) else t16) if t3 else f32(math.nan)
-    t26 = f32(0.0) if t1 else fmul(weight, t9 if t2 else f32(math.nan))
-    t27 = f32(0.0) if t1 else fmul(weight, t25 if t2 else f32(math.nan))
-    return t26, t27
+    t21 = fadd(libdevice.fmaf(t13, t12, t5), fadd(fsub(t19, fsub(t5, t20)), fsub(f32(1.0), t20)))
+    t22 = -fmul(libdevice.fmaf(t13, fadd(fsub(t7, fsub(t12, t18)), fsub(f32(1.0), t18)), t21), inverse(t12))
+    t23 = fadd(fadd(fadd(fsub(t11, fsub(t15, t16)), fsub(t14, t16)), t17), -(f32(0.0) if t6 else t22))
+    t24 = (fadd(t15, t23) if libdevice.fabsf(t23) < f32(math.inf) else t15) if t3 else f32(math.nan)
+    t25 = f32(0.0) if t1 else fmul(weight, t9 if t2 else f32(math.nan))
+    t26 = f32(0.0) if t1 else fmul(weight, t24 if t2 else f32(math.nan))
+    return t25, t26
 
 
 @core

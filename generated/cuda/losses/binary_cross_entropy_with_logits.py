@@ -6,6 +6,8 @@ p = 1 / (1 + exp(-input))
 return -weight * (pos_weight * target * log(p) + (1 - target) * log(1 - p))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -24,8 +26,6 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    log1pf_sum,
-    log1pf_sum_low,
     near_expf,
     store,
     store2,
@@ -82,20 +82,23 @@ def grad_device32(input, target, weight, pos_weight):
     t17 = -(f32(0.0) if t12 else t16)
     t18 = fadd(t10, t17)
     t19 = fsub(t18, t10)
-    t20 = expf_low(t4)
+    t20 = -t8
     t21 = fsub(t7, f32(1.0))
-    t22 = fadd(fadd(fsub(f32(1.0), fsub(t7, t21)), fsub(t5, t21)), t20)
-    t23 = inverse(t7)
-    t24 = fmul(t1, fmul(fsub(fadd(libdevice.fmaf(-t8, t7, t6), f32(0.0) if t3 else t20), fmul(t8, t22)), t23))
-    t25 = fadd(fadd(libdevice.fmaf(t1, t8, -t9), t24), fmul(libdevice.fmaf(pos_weight, target, -t1), t8))
-    t26 = fmul(fsub(fadd(libdevice.fmaf(-t15, t7, t14), f32(0.0) if t13 else t20), fmul(t15, t22)), t23)
-    t27 = -target
-    t28 = fsub(t11, t27)
-    t29 = fmul(fadd(fsub(t27, fsub(t11, t28)), fsub(f32(1.0), t28)), t15)
-    t30 = -(f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t15, t16), fmul(t11, t26)), t29))
-    t31 = fadd(fadd(fadd(fsub(t10, fsub(t18, t19)), fsub(t17, t19)), -(f32(0.0) if t2 else t25)), t30)
-    t32 = fmul(weight, fadd(t18, t31) if fsub(t31, t31) == f32(0.0) else t18)
-    return f32(0.0) if weight == f32(0.0) else t32
+    t22 = expf_low(t4)
+    t23 = fadd(fadd(fsub(f32(1.0), fsub(t7, t21)), fsub(t5, t21)), t22)
+    t24 = inverse(t7)
+    t25 = fmul(libdevice.fmaf(t20, t23, fadd(libdevice.fmaf(t20, t7, t6), f32(0.0) if t3 else t22)), t24)
+    t26 = libdevice.fmaf(t1, t25, libdevice.fmaf(t1, t8, -t9))
+    t27 = -(f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(pos_weight, target, -t1), t8, t26))
+    t28 = -target
+    t29 = fsub(t11, t28)
+    t30 = -t15
+    t31 = fmul(libdevice.fmaf(t30, t23, fadd(libdevice.fmaf(t30, t7, t14), f32(0.0) if t13 else t22)), t24)
+    t32 = libdevice.fmaf(t11, t31, libdevice.fmaf(t11, t15, t16))
+    t33 = f32(0.0) if t12 else -libdevice.fmaf(fadd(fsub(t28, fsub(t11, t29)), fsub(f32(1.0), t29)), t15, t32)
+    t34 = fadd(fadd(fadd(fsub(t10, fsub(t18, t19)), fsub(t17, t19)), t27), -t33)
+    t35 = fmul(weight, fadd(t18, t34) if libdevice.fabsf(t34) < f32(math.inf) else t18)
+    return f32(0.0) if weight == f32(0.0) else t35
 
 
 # -weighted(pos_weight*target, -sigmoid(-input)*sigmoid(input)) - weighted(1 - target,
@@ -128,59 +131,57 @@ def grad2_device32(input, target, weight, pos_weight):
     t24 = -(f32(0.0) if t17 else t23)
     t25 = fadd(t15, t24)
     t26 = fsub(t25, t15)
-    t27 = fsub(t5, f32(1.0))
-    t28 = fmul(t6, fadd(fadd(fsub(f32(1.0), fsub(t5, t27)), fsub(t4, t27)), libdevice.fmaf(t3, t3, -t4)))
-    t29 = fmul(fsub(libdevice.fmaf(-t6, t5, f32(1.0)), t28), t6)
-    t30 = fmul(libdevice.fmaf(pos_weight, target, -t1), t6)
-    t31 = fmul(fadd(fadd(libdevice.fmaf(t1, t6, -t7), fmul(t1, t29)), t30), t6)
-    t32 = fmul(-fadd(fadd(libdevice.fmaf(t7, t6, t8), fmul(t7, t29)), t31), t9)
-    t33 = fmul(fadd(libdevice.fmaf(t10, t9, -t11), fmul(fadd(libdevice.fmaf(t8, t9, -t10), t32), t9)), t12)
-    t34 = fadd(libdevice.fmaf(t13, t12, -t14), fmul(fadd(libdevice.fmaf(t11, t12, -t13), t33), t12))
-    t35 = -target
-    t36 = fsub(t16, t35)
-    t37 = fmul(fadd(fsub(t35, fsub(t16, t36)), fsub(f32(1.0), t36)), t6)
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t16, t6, -t18), fmul(t16, t29)), t37), t6)
-    t39 = fmul(-fadd(fadd(libdevice.fmaf(t18, t6, t19), fmul(t18, t29)), t38), t9)
-    t40 = fmul(fadd(libdevice.fmaf(t20, t9, -t21), fmul(fadd(libdevice.fmaf(t19, t9, -t20), t39), t9)), t12)
-    t41 = fadd(libdevice.fmaf(t22, t12, -t23), fmul(fadd(libdevice.fmaf(t21, t12, -t22), t40), t12))
-    t42 = fadd(fadd(fsub(t15, fsub(t25, t26)), fsub(t24, t26)), -(f32(0.0) if t2 else t34))
-    t43 = fadd(t42, -(f32(0.0) if t17 else t41))
-    t44 = fmul(weight, fadd(t25, t43) if fsub(t43, t43) == f32(0.0) else t25)
-    return f32(0.0) if weight == f32(0.0) else t44
+    t27 = -t6
+    t28 = fsub(t5, f32(1.0))
+    t29 = fadd(fadd(fsub(f32(1.0), fsub(t5, t28)), fsub(t4, t28)), libdevice.fmaf(t3, t3, -t4))
+    t30 = fmul(libdevice.fmaf(t27, t29, libdevice.fmaf(t27, t5, f32(1.0))), t6)
+    t31 = libdevice.fmaf(t1, t30, libdevice.fmaf(t1, t6, -t7))
+    t32 = libdevice.fmaf(libdevice.fmaf(pos_weight, target, -t1), t6, t31)
+    t33 = -libdevice.fmaf(t32, t6, libdevice.fmaf(t7, t30, libdevice.fmaf(t7, t6, t8)))
+    t34 = libdevice.fmaf(t33, t9, libdevice.fmaf(t8, t9, -t10))
+    t35 = libdevice.fmaf(t34, t9, libdevice.fmaf(t10, t9, -t11))
+    t36 = libdevice.fmaf(t35, t12, libdevice.fmaf(t11, t12, -t13))
+    t37 = -(f32(0.0) if t2 else libdevice.fmaf(t36, t12, libdevice.fmaf(t13, t12, -t14)))
+    t38 = -target
+    t39 = fsub(t16, t38)
+    t40 = libdevice.fmaf(t16, t30, libdevice.fmaf(t16, t6, -t18))
+    t41 = libdevice.fmaf(fadd(fsub(t38, fsub(t16, t39)), fsub(f32(1.0), t39)), t6, t40)
+    t42 = -libdevice.fmaf(t41, t6, libdevice.fmaf(t18, t30, libdevice.fmaf(t18, t6, t19)))
+    t43 = libdevice.fmaf(t42, t9, libdevice.fmaf(t19, t9, -t20))
+    t44 = libdevice.fmaf(t43, t9, libdevice.fmaf(t20, t9, -t21))
+    t45 = libdevice.fmaf(t44, t12, libdevice.fmaf(t21, t12, -t22))
+    t46 = -(f32(0.0) if t17 else libdevice.fmaf(t45, t12, libdevice.fmaf(t22, t12, -t23)))
+    t47 = fadd(fadd(fadd(fsub(t15, fsub(t25, t26)), fsub(t24, t26)), t37), t46)
+    t48 = fmul(weight, fadd(t25, t47) if libdevice.fabsf(t47) < f32(math.inf) else t25)
+    return f32(0.0) if weight == f32(0.0) else t48
 
 
-# where Eq(pos_weight, 0): -softplus(input)
-# where Ne(pos_weight, 0): -inf to 0: pos_weight*y + (pos_weight - 1)*log1p(exp(-y)) (fine)
-# where Ne(pos_weight, 0): 0 to inf: -y + (pos_weight - 1)*log1p(exp(-y)) (fine)
+# -softplus(input) - weighted(pos_weight, -softplus(-input)) (fine)
 @core
 def grad_target_device32(input, target, weight, pos_weight):
-    t1 = libdevice.fabsf(input)
-    t2 = -t1
+    t1 = input if f32(0.0) < input else f32(0.0)
+    t2 = -libdevice.fabsf(input)
     t3 = expf(t2)
-    if pos_weight == f32(0.0):
-        t4 = -fadd(input if f32(0.0) < input else f32(0.0), libdevice.log1pf(t3))
-    else:
-        t5 = fmul(pos_weight, t1)
-        t6 = fadd(pos_weight, f32(-1.0))
-        t7 = expf_low(t2)
-        t8 = fsub(t7, t7) == f32(0.0)
-        t9 = fadd(t3, t7)
-        t10 = t9 if t8 else t3
-        t11 = fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)
-        t12 = log1pf_sum(t10, t11)
-        t13 = fmul(t6, t12)
-        t14 = fadd(t5, t13)
-        t15 = fsub(t14, t5)
-        t16 = fsub(t6, pos_weight)
-        t17 = fadd(libdevice.fmaf(t6, t12, -t13), fmul(t6, log1pf_sum_low(t10, t11)))
-        t18 = fadd(t17, fmul(fadd(fsub(pos_weight, fsub(t6, t16)), fsub(f32(-1.0), t16)), t12))
-        t19 = fadd(fadd(fadd(fsub(t5, fsub(t14, t15)), fsub(t13, t15)), libdevice.fmaf(pos_weight, t1, -t5)), t18)
-        t20 = fsub(t13, t1)
-        t21 = fsub(t20, t2)
-        t22 = fadd(fadd(fsub(t2, fsub(t20, t21)), fsub(t13, t21)), t18)
-        t23 = fadd(t14, t19) if fsub(t19, t19) == f32(0.0) else t14
-        t4 = t23 if input < f32(0.0) else fadd(t20, t22) if fsub(t22, t22) == f32(0.0) else t20
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, t4)
+    t4 = libdevice.log1pf(t3)
+    t5 = fadd(t1, t4)
+    t6 = -t5
+    t7 = pos_weight == f32(0.0)
+    t8 = -input
+    t9 = t8 if f32(0.0) < t8 else f32(0.0)
+    t10 = fadd(t9, t4)
+    t11 = -fmul(pos_weight, t10)
+    t12 = -(f32(0.0) if t7 else t11)
+    t13 = fadd(t6, t12)
+    t14 = fsub(t13, t6)
+    t15 = fsub(t5, t1)
+    t16 = fmul(expf_low(t2), fdiv(f32(1.0), fadd(f32(1.0), t3)))
+    t17 = -fadd(fadd(fsub(t1, fsub(t5, t15)), fsub(t4, t15)), t16)
+    t18 = fsub(t10, t9)
+    t19 = fadd(fadd(fsub(t9, fsub(t10, t18)), fsub(t4, t18)), t16)
+    t20 = -(f32(0.0) if t7 else -libdevice.fmaf(pos_weight, t19, libdevice.fmaf(pos_weight, t10, t11)))
+    t21 = fadd(fadd(fadd(fsub(t6, fsub(t13, t14)), fsub(t12, t14)), t17), t20)
+    t22 = fmul(weight, fadd(t13, t21) if libdevice.fabsf(t21) < f32(math.inf) else t13)
+    return f32(0.0) if weight == f32(0.0) else t22
 
 
 # -weighted(target, -softplus(-input))
@@ -219,22 +220,24 @@ def value_and_grad_device32(input, target, weight, pos_weight):
     t22 = -(f32(0.0) if t9 else t21)
     t23 = fadd(t17, t22)
     t24 = fsub(t23, t17)
-    t25 = expf_low(t5)
+    t25 = -t15
     t26 = fsub(t14, f32(1.0))
-    t27 = fadd(fadd(fsub(f32(1.0), fsub(t14, t26)), fsub(t6, t26)), t25)
-    t28 = inverse(t14)
-    t29 = fmul(fsub(fadd(libdevice.fmaf(-t15, t14, t13), f32(0.0) if t12 else t25), fmul(t15, t27)), t28)
-    t30 = fadd(libdevice.fmaf(t2, t15, -t16), fmul(t2, t29))
-    t31 = -(f32(0.0) if t3 else fadd(t30, fmul(libdevice.fmaf(pos_weight, target, -t2), t15)))
-    t32 = fmul(fsub(fadd(libdevice.fmaf(-t20, t14, t19), f32(0.0) if t18 else t25), fmul(t20, t27)), t28)
+    t27 = expf_low(t5)
+    t28 = fadd(fadd(fsub(f32(1.0), fsub(t14, t26)), fsub(t6, t26)), t27)
+    t29 = inverse(t14)
+    t30 = fmul(libdevice.fmaf(t25, t28, fadd(libdevice.fmaf(t25, t14, t13), f32(0.0) if t12 else t27)), t29)
+    t31 = libdevice.fmaf(t2, t30, libdevice.fmaf(t2, t15, -t16))
+    t32 = -(f32(0.0) if t3 else libdevice.fmaf(libdevice.fmaf(pos_weight, target, -t2), t15, t31))
     t33 = -target
     t34 = fsub(t8, t33)
-    t35 = fmul(fadd(fsub(t33, fsub(t8, t34)), fsub(f32(1.0), t34)), t20)
-    t36 = -(f32(0.0) if t9 else -fadd(fadd(libdevice.fmaf(t8, t20, t21), fmul(t8, t32)), t35))
-    t37 = fadd(fadd(fadd(fsub(t17, fsub(t23, t24)), fsub(t22, t24)), t31), t36)
-    t38 = f32(0.0) if t1 else fmul(weight, t11)
-    t39 = f32(0.0) if t1 else fmul(weight, fadd(t23, t37) if fsub(t37, t37) == f32(0.0) else t23)
-    return t38, t39
+    t35 = -t20
+    t36 = fmul(libdevice.fmaf(t35, t28, fadd(libdevice.fmaf(t35, t14, t19), f32(0.0) if t18 else t27)), t29)
+    t37 = libdevice.fmaf(t8, t36, libdevice.fmaf(t8, t20, t21))
+    t38 = f32(0.0) if t9 else -libdevice.fmaf(fadd(fsub(t33, fsub(t8, t34)), fsub(f32(1.0), t34)), t20, t37)
+    t39 = fadd(fadd(fadd(fsub(t17, fsub(t23, t24)), fsub(t22, t24)), t32), -t38)
+    t40 = f32(0.0) if t1 else fmul(weight, t11)
+    t41 = f32(0.0) if t1 else fmul(weight, fadd(t23, t39) if libdevice.fabsf(t39) < f32(math.inf) else t23)
+    return t40, t41
 
 
 @core

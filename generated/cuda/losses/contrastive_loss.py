@@ -28,7 +28,7 @@ def value_device32(input, target, margin, margin_low):
     t10 = fadd(fadd(fsub(margin, fsub(t8, t9)), fsub(-t2, t9)), margin_low)
     t11 = t8 < f32(0.0) or t8 == f32(0.0) and t10 < f32(0.0)
     t12 = f32(0.0) if t11 else t10
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = f32(0.0) if t11 else t8
     t15 = fadd(t14, t12)
     t16 = t15 if t13 else t14
@@ -37,15 +37,16 @@ def value_device32(input, target, margin, margin_low):
     t19 = f32(0.0) if t7 else t18
     t20 = fadd(t5, t19)
     t21 = fsub(t20, t5)
-    t22 = f32(0.0) if t1 else fadd(libdevice.fmaf(t3, t2, -t4), fmul(libdevice.fmaf(target, t2, -t3), t2))
-    t23 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
-    t24 = -target
-    t25 = fsub(t6, t24)
-    t26 = fmul(fadd(fsub(t24, fsub(t6, t25)), fsub(f32(1.0), t25)), t16)
-    t27 = fmul(fadd(fadd(libdevice.fmaf(t6, t16, -t17), fmul(t6, t23)), t26), t16)
-    t28 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t17, t16, -t18), fmul(t17, t23)), t27)
-    t29 = fadd(fadd(fadd(fsub(t5, fsub(t20, t21)), fsub(t19, t21)), t22), t28)
-    return (fadd(t20, t29) if fsub(t29, t29) == f32(0.0) else t20) if f32(0.0) <= input else f32(math.nan)
+    t22 = f32(0.0) if t1 else libdevice.fmaf(libdevice.fmaf(target, t2, -t3), t2, libdevice.fmaf(t3, t2, -t4))
+    t23 = -target
+    t24 = fsub(t6, t23)
+    t25 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t26 = libdevice.fmaf(t6, t25, libdevice.fmaf(t6, t16, -t17))
+    t27 = libdevice.fmaf(fadd(fsub(t23, fsub(t6, t24)), fsub(f32(1.0), t24)), t16, t26)
+    t28 = libdevice.fmaf(t27, t16, libdevice.fmaf(t17, t25, libdevice.fmaf(t17, t16, -t18)))
+    t29 = fadd(fadd(fadd(fsub(t5, fsub(t20, t21)), fsub(t19, t21)), t22), f32(0.0) if t7 else t28)
+    t30 = fadd(t20, t29) if libdevice.fabsf(t29) < f32(math.inf) else t20
+    return t30 if f32(0.0) <= input else f32(math.nan)
 
 
 # weighted(target, 2*y) + weighted(1 - target, 2*first_max(margin - y, 0)*(-1 if margin - y >= 0 else 0))
@@ -65,7 +66,7 @@ def grad_device32(input, target, margin, margin_low):
     t11 = fadd(fadd(fsub(margin, fsub(t9, t10)), fsub(-t3, t10)), margin_low)
     t12 = t9 < f32(0.0) or t9 == f32(0.0) and t11 < f32(0.0)
     t13 = f32(0.0) if t12 else t11
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = f32(0.0) if t12 else t9
     t16 = fadd(t15, t13)
     t17 = t16 if t14 else t15
@@ -74,7 +75,7 @@ def grad_device32(input, target, margin, margin_low):
     t20 = fadd(f32(0.0), t19)
     t21 = fsub(t20, f32(0.0))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t20, t21)), fsub(t19, t21)), -t11)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t20, t22)
     t25 = t24 if t23 else t20
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) <= f32(0.0)
@@ -86,11 +87,12 @@ def grad_device32(input, target, margin, margin_low):
     t32 = f32(0.0) if t1 else libdevice.fmaf(t2, t3, -t4)
     t33 = -target
     t34 = fsub(t6, t33)
-    t35 = fadd(libdevice.fmaf(t8, t17, -t18), fmul(t8, fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)))
-    t36 = fmul(fadd(t35, fmul(fmul(fadd(fsub(t33, fsub(t6, t34)), fsub(f32(1.0), t34)), f32(2.0)), t17)), t27)
-    t37 = f32(0.0) if t7 else fadd(libdevice.fmaf(t18, t27, -t28), t36)
+    t35 = libdevice.fmaf(t8, fsub(t13, fsub(t16, t15)) if t14 else f32(0.0), libdevice.fmaf(t8, t17, -t18))
+    t36 = libdevice.fmaf(fmul(fadd(fsub(t33, fsub(t6, t34)), fsub(f32(1.0), t34)), f32(2.0)), t17, t35)
+    t37 = f32(0.0) if t7 else libdevice.fmaf(t36, t27, libdevice.fmaf(t18, t27, -t28))
     t38 = fadd(fadd(fadd(fsub(t5, fsub(t30, t31)), fsub(t29, t31)), t32), t37)
-    return (fadd(t30, t38) if fsub(t38, t38) == f32(0.0) else t30) if f32(0.0) <= input else f32(math.nan)
+    t39 = fadd(t30, t38) if libdevice.fabsf(t38) < f32(math.inf) else t30
+    return t39 if f32(0.0) <= input else f32(math.nan)
 
 
 # weighted(target, 2) + weighted(1 - target, 2*(-1 if -input + margin >= 0 else 0)**2)
@@ -105,7 +107,7 @@ def grad2_device32(input, target, margin, margin_low):
     t7 = fsub(t2, t6)
     t8 = -fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(margin, t7)), margin_low)
     t9 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t8)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
@@ -124,21 +126,22 @@ def grad_target_device32(input, target, margin, margin_low):
     t4 = fadd(fadd(fsub(t2, fsub(t1, t3)), fsub(margin, t3)), margin_low)
     t5 = t1 < f32(0.0) or t1 == f32(0.0) and t4 < f32(0.0)
     t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = f32(0.0) if t5 else t1
     t9 = fadd(t8, t6)
     t10 = t9 if t7 else t8
     t11 = -t10
     t12 = fadd(input, t11)
-    t13 = fadd(input, t10)
-    t14 = fmul(t12, t13)
-    t15 = fsub(t13, input)
-    t16 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
-    t17 = fmul(t12, fadd(fadd(fsub(input, fsub(t13, t15)), fsub(t10, t15)), t16))
-    t18 = fsub(t12, input)
-    t19 = fmul(fadd(fadd(fsub(input, fsub(t12, t18)), fsub(t11, t18)), -t16), t13)
-    t20 = fadd(fadd(libdevice.fmaf(t12, t13, -t14), t17), t19)
-    return (fadd(t14, t20) if fsub(t20, t20) == f32(0.0) else t14) if f32(0.0) <= input else f32(math.nan)
+    t13 = fsub(t12, input)
+    t14 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
+    t15 = fadd(input, t10)
+    t16 = fsub(t15, input)
+    t17 = fmul(t12, t15)
+    t18 = fadd(fadd(fsub(input, fsub(t15, t16)), fsub(t10, t16)), t14)
+    t19 = fadd(fadd(fsub(input, fsub(t12, t13)), fsub(t11, t13)), -t14)
+    t20 = libdevice.fmaf(t19, t15, libdevice.fmaf(t12, t18, libdevice.fmaf(t12, t15, -t17)))
+    t21 = fadd(t17, t20) if libdevice.fabsf(t20) < f32(math.inf) else t17
+    return t21 if f32(0.0) <= input else f32(math.nan)
 
 
 # weighted(1 - target, 2*first_max(-input + margin, 0)*(1 if -input + margin >= 0 else 0)) (compensated)
@@ -146,35 +149,36 @@ def grad_target_device32(input, target, margin, margin_low):
 def grad_margin_device32(input, target, margin, margin_low):
     t1 = fsub(f32(1.0), target)
     t2 = t1 == f32(0.0)
-    t3 = fmul(t1, f32(2.0))
-    t4 = fsub(margin, input)
-    t5 = -input
-    t6 = fsub(t4, t5)
-    t7 = fadd(fadd(fsub(t5, fsub(t4, t6)), fsub(margin, t6)), margin_low)
-    t8 = t4 < f32(0.0) or t4 == f32(0.0) and t7 < f32(0.0)
-    t9 = f32(0.0) if t8 else t7
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = f32(0.0) if t8 else t4
-    t12 = fadd(t11, t9)
-    t13 = t12 if t10 else t11
-    t14 = fmul(t3, t13)
-    t15 = -t4
-    t16 = fadd(f32(0.0), t15)
-    t17 = fsub(t16, f32(0.0))
-    t18 = fadd(fadd(fsub(f32(0.0), fsub(t16, t17)), fsub(t15, t17)), -t7)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t16, t18)
-    t21 = t20 if t19 else t16
-    t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) <= f32(0.0)
-    t23 = f32(1.0) if t22 else f32(0.0)
-    t24 = fmul(t14, t23)
-    t25 = -target
-    t26 = fsub(t1, t25)
-    t27 = fadd(libdevice.fmaf(t3, t13, -t14), fmul(t3, fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)))
-    t28 = fmul(fadd(t27, fmul(fmul(fadd(fsub(t25, fsub(t1, t26)), fsub(f32(1.0), t26)), f32(2.0)), t13)), t23)
-    t29 = f32(0.0) if t2 else fadd(libdevice.fmaf(t14, t23, -t24), t28)
-    t30 = f32(0.0) if t2 else t24
-    return (fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30) if f32(0.0) <= input else f32(math.nan)
+    t3 = -target
+    t4 = fsub(t1, t3)
+    t5 = fsub(margin, input)
+    t6 = -input
+    t7 = fsub(t5, t6)
+    t8 = fadd(fadd(fsub(t6, fsub(t5, t7)), fsub(margin, t7)), margin_low)
+    t9 = t5 < f32(0.0) or t5 == f32(0.0) and t8 < f32(0.0)
+    t10 = f32(0.0) if t9 else t8
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = f32(0.0) if t9 else t5
+    t13 = fadd(t12, t10)
+    t14 = t13 if t11 else t12
+    t15 = fmul(t1, f32(2.0))
+    t16 = fmul(t15, t14)
+    t17 = libdevice.fmaf(t15, fsub(t10, fsub(t13, t12)) if t11 else f32(0.0), libdevice.fmaf(t15, t14, -t16))
+    t18 = -t5
+    t19 = fadd(f32(0.0), t18)
+    t20 = fsub(t19, f32(0.0))
+    t21 = fadd(fadd(fsub(f32(0.0), fsub(t19, t20)), fsub(t18, t20)), -t8)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
+    t23 = fadd(t19, t21)
+    t24 = t23 if t22 else t19
+    t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) <= f32(0.0)
+    t26 = f32(1.0) if t25 else f32(0.0)
+    t27 = fmul(t16, t26)
+    t28 = libdevice.fmaf(fmul(fadd(fsub(t3, fsub(t1, t4)), fsub(f32(1.0), t4)), f32(2.0)), t14, t17)
+    t29 = f32(0.0) if t2 else libdevice.fmaf(t28, t26, libdevice.fmaf(t16, t26, -t27))
+    t30 = f32(0.0) if t2 else t27
+    t31 = fadd(t30, t29) if libdevice.fabsf(t29) < f32(math.inf) else t30
+    return t31 if f32(0.0) <= input else f32(math.nan)
 
 
 # Together, so that what they share is computed once.
@@ -193,7 +197,7 @@ def value_and_grad_device32(input, target, margin, margin_low):
     t11 = fadd(fadd(fsub(margin, fsub(t9, t10)), fsub(-t3, t10)), margin_low)
     t12 = t9 < f32(0.0) or t9 == f32(0.0) and t11 < f32(0.0)
     t13 = f32(0.0) if t12 else t11
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = f32(0.0) if t12 else t9
     t16 = fadd(t15, t13)
     t17 = t16 if t14 else t15
@@ -202,14 +206,14 @@ def value_and_grad_device32(input, target, margin, margin_low):
     t20 = f32(0.0) if t8 else t19
     t21 = fadd(t6, t20)
     t22 = fsub(t21, t6)
-    t23 = f32(0.0) if t2 else fadd(libdevice.fmaf(t4, t3, -t5), fmul(libdevice.fmaf(target, t3, -t4), t3))
-    t24 = fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)
-    t25 = -target
-    t26 = fsub(t7, t25)
-    t27 = fadd(fsub(t25, fsub(t7, t26)), fsub(f32(1.0), t26))
-    t28 = fmul(fadd(fadd(libdevice.fmaf(t7, t17, -t18), fmul(t7, t24)), fmul(t27, t17)), t17)
-    t29 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(t18, t17, -t19), fmul(t18, t24)), t28)
-    t30 = fadd(fadd(fadd(fsub(t6, fsub(t21, t22)), fsub(t20, t22)), t23), t29)
+    t23 = f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(target, t3, -t4), t3, libdevice.fmaf(t4, t3, -t5))
+    t24 = -target
+    t25 = fsub(t7, t24)
+    t26 = fadd(fsub(t24, fsub(t7, t25)), fsub(f32(1.0), t25))
+    t27 = fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)
+    t28 = libdevice.fmaf(t26, t17, libdevice.fmaf(t7, t27, libdevice.fmaf(t7, t17, -t18)))
+    t29 = libdevice.fmaf(t28, t17, libdevice.fmaf(t18, t27, libdevice.fmaf(t18, t17, -t19)))
+    t30 = fadd(fadd(fadd(fsub(t6, fsub(t21, t22)), fsub(t20, t22)), t23), f32(0.0) if t8 else t29)
     t31 = fmul(target, f32(2.0))
     t32 = fmul(t31, t3)
     t33 = f32(0.0) if t2 else t32
@@ -219,7 +223,7 @@ def value_and_grad_device32(input, target, margin, margin_low):
     t37 = fadd(f32(0.0), t36)
     t38 = fsub(t37, f32(0.0))
     t39 = fadd(fadd(fsub(f32(0.0), fsub(t37, t38)), fsub(t36, t38)), -t11)
-    t40 = fsub(t39, t39) == f32(0.0)
+    t40 = libdevice.fabsf(t39) < f32(math.inf)
     t41 = fadd(t37, t39)
     t42 = t41 if t40 else t37
     t43 = t42 < f32(0.0) or t42 == f32(0.0) and (fsub(t39, fsub(t41, t37)) if t40 else f32(0.0)) <= f32(0.0)
@@ -229,11 +233,11 @@ def value_and_grad_device32(input, target, margin, margin_low):
     t47 = fadd(t33, t46)
     t48 = fsub(t47, t33)
     t49 = f32(0.0) if t2 else libdevice.fmaf(t31, t3, -t32)
-    t50 = fadd(fadd(libdevice.fmaf(t34, t17, -t35), fmul(t34, t24)), fmul(fmul(t27, f32(2.0)), t17))
-    t51 = f32(0.0) if t8 else fadd(libdevice.fmaf(t35, t44, -t45), fmul(t50, t44))
+    t50 = libdevice.fmaf(fmul(t26, f32(2.0)), t17, libdevice.fmaf(t34, t27, libdevice.fmaf(t34, t17, -t35)))
+    t51 = f32(0.0) if t8 else libdevice.fmaf(t50, t44, libdevice.fmaf(t35, t44, -t45))
     t52 = fadd(fadd(fadd(fsub(t33, fsub(t47, t48)), fsub(t46, t48)), t49), t51)
-    t53 = (fadd(t21, t30) if fsub(t30, t30) == f32(0.0) else t21) if t1 else f32(math.nan)
-    t54 = (fadd(t47, t52) if fsub(t52, t52) == f32(0.0) else t47) if t1 else f32(math.nan)
+    t53 = (fadd(t21, t30) if libdevice.fabsf(t30) < f32(math.inf) else t21) if t1 else f32(math.nan)
+    t54 = (fadd(t47, t52) if libdevice.fabsf(t52) < f32(math.inf) else t47) if t1 else f32(math.nan)
     return t53, t54
 
 

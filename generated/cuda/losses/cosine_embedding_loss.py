@@ -10,6 +10,8 @@ if target == 1:
 return max(cosine - margin, 0) if target == -1 else 0
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -69,18 +71,15 @@ def value_f32_m0_core(input1_D1):
 # y0[D] = m0*input1[D]
 @core
 def value_f32_y0_core(m0, input1_D):
-    t1 = fmul(input1_D, m0)
-    t2 = libdevice.fmaf(input1_D, m0, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(input1_D, m0)
 
 
 # s0 = sum over D.1 of y0[D.1]**2
 @core
-def value_f32_s0_core(y0_D1, y0_D1_l):
+def value_f32_s0_core(y0_D1):
     t1 = fmul(y0_D1, y0_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_D1, y0_D1, -t1), fmul(y0_D1, y0_D1_l)), fmul(y0_D1_l, y0_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_D1, y0_D1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -93,37 +92,31 @@ def value_f32_m1_core(input2_D1):
 # y1[D] = m1*input2[D]
 @core
 def value_f32_y1_core(m1, input2_D):
-    t1 = fmul(input2_D, m1)
-    t2 = libdevice.fmaf(input2_D, m1, -t1)
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    return fmul(input2_D, m1)
 
 
 # s1 = sum over D.1 of y1[D.1]**2
 @core
-def value_f32_s1_core(y1_D1, y1_D1_l):
+def value_f32_s1_core(y1_D1):
     t1 = fmul(y1_D1, y1_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y1_D1, y1_D1, -t1), fmul(y1_D1, y1_D1_l)), fmul(y1_D1_l, y1_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y1_D1, y1_D1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
 # s2 = sum over D.1 of y0[D.1]*y1[D.1]
 @core
-def value_f32_s2_core(y0_D1, y0_D1_l, y1_D1, y1_D1_l):
+def value_f32_s2_core(y0_D1, y1_D1):
     t1 = fmul(y0_D1, y1_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_D1, y1_D1, -t1), fmul(y0_D1, y1_D1_l)), fmul(y0_D1_l, y1_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_D1, y1_D1, -t1)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
 # h7 = 1/1000000
 @core
 def value_f32_h7_core():
-    t1 = fsub(f32(2.5247572468697606e-15), f32(2.5247572468697606e-15)) == f32(0.0)
-    t2 = fsub(f32(9.999999974752427e-07), f32(9.999999974752427e-07)) == f32(0.0)
-    t3 = (f32(2.5247572468697606e-15) if t1 else f32(0.0)) if t2 else f32(0.0)
-    return f32(9.999999974752427e-07), t3
+    return f32(9.999999974752427e-07), f32(2.5247572468697606e-15)
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0), h7*m0)*hypot(sqrt(s1), h7*m1))) if Eq(target, 1)
@@ -137,12 +130,12 @@ def value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s
     t4 = fadd(s0, f32(-0.0))
     t5 = fsub(t4, s0)
     t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t4, t6)
     t9 = fadd(s1, f32(-0.0))
     t10 = fsub(t9, s1)
     t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t9, t11)
     t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
     t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
@@ -158,45 +151,48 @@ def value_f32_out_core(h7, h7_l, m0, m1, margin, margin_l, s0, s0_l, s1, s1_l, s
     t25 = -t24
     t26 = fadd(t25, f32(1.0))
     t27 = fsub(t26, t25)
-    t28 = libdevice.fabsf(t17) < libdevice.fabsf(t16)
-    t29 = t16 if t28 else t17
-    t30 = fmul(t29, t29)
-    t31 = fmul(t18, t18)
-    t32 = t17 if t28 else t16
-    t33 = fmul(t32, t32)
-    t34 = fadd(fadd(fsub(t30, t31), t33), libdevice.fmaf(t29, t29, -t30))
-    t35 = fadd(fsub(t34, libdevice.fmaf(t18, t18, -t31)), libdevice.fmaf(t32, t32, -t33))
-    t36 = fmul(fdiv(t16, t18), fmul(fadd(libdevice.fmaf(-t16, t16, s0), s0_l), inverse(fadd(t16, t16))))
-    t37 = fmul(fdiv(t17, t18), fadd(libdevice.fmaf(h7, m0, -t17), fmul(h7_l, m0)))
-    t38 = fmul(t19, fadd(fadd(fdiv(t35, fadd(t18, t18)), t36), t37))
-    t39 = fmul(fsub(fadd(libdevice.fmaf(-t19, t18, s2), s2_l), t38), inverse(t18))
-    t40 = libdevice.fabsf(t21) < libdevice.fabsf(t20)
-    t41 = t20 if t40 else t21
+    t28 = -t23
+    t29 = libdevice.fabsf(t21) < libdevice.fabsf(t20)
+    t30 = t20 if t29 else t21
+    t31 = fmul(t30, t30)
+    t32 = fmul(t22, t22)
+    t33 = t21 if t29 else t20
+    t34 = fmul(t33, t33)
+    t35 = fadd(fadd(fsub(t31, t32), t34), libdevice.fmaf(t30, t30, -t31))
+    t36 = fadd(fsub(t35, libdevice.fmaf(t22, t22, -t32)), libdevice.fmaf(t33, t33, -t34))
+    t37 = fmul(fadd(libdevice.fmaf(-t20, t20, s1), s1_l), inverse(fadd(t20, t20)))
+    t38 = libdevice.fmaf(fdiv(t20, t22), t37, fdiv(t36, fadd(t22, t22)))
+    t39 = -t19
+    t40 = libdevice.fabsf(t17) < libdevice.fabsf(t16)
+    t41 = t16 if t40 else t17
     t42 = fmul(t41, t41)
-    t43 = fmul(t22, t22)
-    t44 = t21 if t40 else t20
+    t43 = fmul(t18, t18)
+    t44 = t17 if t40 else t16
     t45 = fmul(t44, t44)
     t46 = fadd(fadd(fsub(t42, t43), t45), libdevice.fmaf(t41, t41, -t42))
-    t47 = fadd(fsub(t46, libdevice.fmaf(t22, t22, -t43)), libdevice.fmaf(t44, t44, -t45))
-    t48 = fmul(fdiv(t20, t22), fmul(fadd(libdevice.fmaf(-t20, t20, s1), s1_l), inverse(fadd(t20, t20))))
-    t49 = fmul(fdiv(t21, t22), fadd(libdevice.fmaf(h7, m1, -t21), fmul(h7_l, m1)))
-    t50 = fmul(t23, fadd(fadd(fdiv(t47, fadd(t22, t22)), t48), t49))
-    t51 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t23, t22, t19), t39), t50), inverse(t22))
-    t52 = target == f32(-1.0)
-    t53 = -margin
-    t54 = fadd(t53, t24)
-    t55 = fsub(t54, t53)
-    t56 = fadd(fadd(fadd(fsub(t53, fsub(t54, t55)), fsub(t24, t55)), -margin_l), t51)
-    t57 = t54 < f32(0.0) or t54 == f32(0.0) and t56 < f32(0.0)
-    t58 = f32(0.0) if t57 else t56
-    t59 = fsub(t58, t58) == f32(0.0)
-    t60 = f32(0.0) if t57 else t54
-    t61 = fadd(t60, t58)
-    t62 = (fsub(t58, fsub(t61, t60)) if t59 else f32(0.0)) if t52 else f32(0.0)
-    t63 = f32(0.0) if t2 else fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(f32(1.0), t27)), -t51) if t3 else t62
-    t64 = f32(0.0) if t1 else t63
-    t65 = target if t1 else s2 if t2 else t26 if t3 else (t61 if t59 else t60) if t52 else f32(0.0)
-    return fadd(t65, t64) if fsub(t64, t64) == f32(0.0) else t65
+    t47 = fadd(fsub(t46, libdevice.fmaf(t18, t18, -t43)), libdevice.fmaf(t44, t44, -t45))
+    t48 = fmul(fadd(libdevice.fmaf(-t16, t16, s0), s0_l), inverse(fadd(t16, t16)))
+    t49 = libdevice.fmaf(fdiv(t16, t18), t48, fdiv(t47, fadd(t18, t18)))
+    t50 = libdevice.fmaf(fdiv(t17, t18), fmul(h7_l, m0), t49)
+    t51 = libdevice.fmaf(t39, t50, fadd(libdevice.fmaf(t39, t18, s2), s2_l))
+    t52 = libdevice.fmaf(t51, inverse(t18), libdevice.fmaf(t28, t22, t19))
+    t53 = fmul(libdevice.fmaf(t28, libdevice.fmaf(fdiv(t21, t22), fmul(h7_l, m1), t38), t52), inverse(t22))
+    t54 = f32(0.0) if t15 else t53
+    t55 = target == f32(-1.0)
+    t56 = -margin
+    t57 = fadd(t56, t24)
+    t58 = fsub(t57, t56)
+    t59 = fadd(fadd(fadd(fsub(t56, fsub(t57, t58)), fsub(t24, t58)), -margin_l), t54)
+    t60 = t57 < f32(0.0) or t57 == f32(0.0) and t59 < f32(0.0)
+    t61 = f32(0.0) if t60 else t59
+    t62 = libdevice.fabsf(t61) < f32(math.inf)
+    t63 = f32(0.0) if t60 else t57
+    t64 = fadd(t63, t61)
+    t65 = (fsub(t61, fsub(t64, t63)) if t62 else f32(0.0)) if t55 else f32(0.0)
+    t66 = f32(0.0) if t2 else fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(f32(1.0), t27)), -t54) if t3 else t65
+    t67 = f32(0.0) if t1 else t66
+    t68 = target if t1 else s2 if t2 else t26 if t3 else (t64 if t62 else t63) if t55 else f32(0.0)
+    return fadd(t68, t67) if libdevice.fabsf(t67) < f32(math.inf) else t68
 
 
 # m0 = scale over D.1 of input1[D.1]
@@ -325,22 +321,23 @@ def value_f64_out_core(h7, h7_l, m0, m1, margin, s0, s0_l, s1, s1_l, s2, s2_l, t
 def vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l):
     t1 = fmul(h7, m0)
     t2 = libdevice.fsqrt_rn(s0)
-    t3 = libdevice.fabsf(t1) < libdevice.fabsf(t2)
-    t4 = t2 if t3 else t1
-    t5 = fmul(t4, t4)
-    t6 = libdevice.hypotf(t2, t1)
-    t7 = fmul(t6, t6)
-    t8 = t1 if t3 else t2
+    t3 = libdevice.hypotf(t2, t1)
+    t4 = libdevice.fabsf(t1) < libdevice.fabsf(t2)
+    t5 = t2 if t4 else t1
+    t6 = fmul(t5, t5)
+    t7 = fmul(t3, t3)
+    t8 = t1 if t4 else t2
     t9 = fmul(t8, t8)
-    t10 = fsub(fadd(fadd(fsub(t5, t7), t9), libdevice.fmaf(t4, t4, -t5)), libdevice.fmaf(t6, t6, -t7))
-    t11 = fmul(fdiv(t2, t6), fmul(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), inverse(fadd(t2, t2))))
-    t12 = fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t6, t6)), t11)
-    t13 = fadd(t12, fmul(fdiv(t1, t6), fadd(libdevice.fmaf(h7, m0, -t1), fmul(h7_l, m0))))
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t6, t13)
-    t16 = t15 if t14 else t6
-    t17 = (fsub(t13, fsub(t15, t6)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t10 = fsub(fadd(fadd(fsub(t6, t7), t9), libdevice.fmaf(t5, t5, -t6)), libdevice.fmaf(t3, t3, -t7))
+    t11 = fmul(fadd(libdevice.fmaf(-t2, t2, s0), s0_l), inverse(fadd(t2, t2)))
+    t12 = libdevice.fmaf(fdiv(t2, t3), t11, fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t3, t3)))
+    t13 = libdevice.fmaf(fdiv(t1, t3), fmul(h7_l, m0), t12)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = fadd(t3, t13)
+    t16 = t15 if t14 else t3
+    t17 = fsub(t13, fsub(t15, t3)) if t14 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # e1 = hypot(sqrt(s1), h7*m1)
@@ -348,22 +345,23 @@ def vjp_f32_e0_core(h7, h7_l, m0, s0, s0_l):
 def vjp_f32_e1_core(h7, h7_l, m1, s1, s1_l):
     t1 = fmul(h7, m1)
     t2 = libdevice.fsqrt_rn(s1)
-    t3 = libdevice.fabsf(t1) < libdevice.fabsf(t2)
-    t4 = t2 if t3 else t1
-    t5 = fmul(t4, t4)
-    t6 = libdevice.hypotf(t2, t1)
-    t7 = fmul(t6, t6)
-    t8 = t1 if t3 else t2
+    t3 = libdevice.hypotf(t2, t1)
+    t4 = libdevice.fabsf(t1) < libdevice.fabsf(t2)
+    t5 = t2 if t4 else t1
+    t6 = fmul(t5, t5)
+    t7 = fmul(t3, t3)
+    t8 = t1 if t4 else t2
     t9 = fmul(t8, t8)
-    t10 = fsub(fadd(fadd(fsub(t5, t7), t9), libdevice.fmaf(t4, t4, -t5)), libdevice.fmaf(t6, t6, -t7))
-    t11 = fmul(fdiv(t2, t6), fmul(fadd(libdevice.fmaf(-t2, t2, s1), s1_l), inverse(fadd(t2, t2))))
-    t12 = fadd(fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t6, t6)), t11)
-    t13 = fadd(t12, fmul(fdiv(t1, t6), fadd(libdevice.fmaf(h7, m1, -t1), fmul(h7_l, m1))))
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t6, t13)
-    t16 = t15 if t14 else t6
-    t17 = (fsub(t13, fsub(t15, t6)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t10 = fsub(fadd(fadd(fsub(t6, t7), t9), libdevice.fmaf(t5, t5, -t6)), libdevice.fmaf(t3, t3, -t7))
+    t11 = fmul(fadd(libdevice.fmaf(-t2, t2, s1), s1_l), inverse(fadd(t2, t2)))
+    t12 = libdevice.fmaf(fdiv(t2, t3), t11, fdiv(fadd(t10, libdevice.fmaf(t8, t8, -t9)), fadd(t3, t3)))
+    t13 = libdevice.fmaf(fdiv(t1, t3), fmul(h7_l, m1), t12)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = fadd(t3, t13)
+    t16 = t15 if t14 else t3
+    t17 = fsub(t13, fsub(t15, t3)) if t14 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # s4 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else 1/(e0*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0) else
@@ -376,48 +374,54 @@ def vjp_f32_s4_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t4 = fadd(s0, f32(-0.0))
     t5 = fsub(t4, s0)
     t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t4, t6)
     t9 = fadd(s1, f32(-0.0))
     t10 = fsub(t9, s1)
     t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t9, t11)
     t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
     t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
     t16 = fdiv(f32(1.0), e0)
     t17 = fdiv(t16, e1)
-    t18 = inverse(e0)
-    t19 = fmul(fsub(libdevice.fmaf(-t16, e0, f32(1.0)), fmul(t16, e0_l)), t18)
-    t20 = inverse(e1)
-    t21 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t19), fmul(t17, e1_l)), t20)
-    t22 = target == f32(-1.0)
-    t23 = -margin
-    t24 = fdiv(s2, e0)
-    t25 = fdiv(t24, e1)
-    t26 = f32(0.0) if t15 else t25
-    t27 = fadd(t23, t26)
-    t28 = -t27
-    t29 = fadd(f32(0.0), t28)
-    t30 = fsub(t29, f32(0.0))
-    t31 = fsub(t27, t23)
-    t32 = fmul(fsub(fadd(libdevice.fmaf(-t24, e0, s2), s2_l), fmul(t24, e0_l)), t18)
-    t33 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t25, e1, t24), t32), fmul(t25, e1_l)), t20)
-    t34 = -fadd(fadd(fadd(fsub(t23, fsub(t27, t31)), fsub(t26, t31)), -margin_l), t33)
-    t35 = fadd(fadd(fsub(f32(0.0), fsub(t29, t30)), fsub(t28, t30)), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = fadd(t29, t35)
-    t38 = t37 if t36 else t29
-    t39 = t38 < f32(0.0) or t38 == f32(0.0) and (fsub(t35, fsub(t37, t29)) if t36 else f32(0.0)) <= f32(0.0)
-    t40 = f32(0.0) if t2 else -t21 if t3 else (t21 if t39 else f32(0.0)) if t22 else f32(0.0)
-    t41 = f32(0.0) if t1 else t40
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = f32(0.0) if t15 else t17
-    t44 = target if t1 else s2 if t2 else -t43 if t3 else (t43 if t39 else f32(0.0)) if t22 else f32(0.0)
-    t45 = fadd(t44, t41)
-    t46 = t45 if t42 else t44
-    t47 = (fsub(t41, fsub(t45, t44)) if t42 else f32(0.0)) if fsub(t46, t46) == f32(0.0) else f32(0.0)
-    return t46, t47
+    t18 = -t17
+    t19 = -t16
+    t20 = inverse(e0)
+    t21 = libdevice.fmaf(t19, e0_l, libdevice.fmaf(t19, e0, f32(1.0)))
+    t22 = inverse(e1)
+    t23 = fmul(libdevice.fmaf(t18, e1_l, libdevice.fmaf(t21, t20, libdevice.fmaf(t18, e1, t16))), t22)
+    t24 = f32(0.0) if t15 else t23
+    t25 = target == f32(-1.0)
+    t26 = -margin
+    t27 = fdiv(s2, e0)
+    t28 = fdiv(t27, e1)
+    t29 = f32(0.0) if t15 else t28
+    t30 = fadd(t26, t29)
+    t31 = -t30
+    t32 = fadd(f32(0.0), t31)
+    t33 = fsub(t32, f32(0.0))
+    t34 = fsub(t30, t26)
+    t35 = -t28
+    t36 = -t27
+    t37 = libdevice.fmaf(t36, e0_l, fadd(libdevice.fmaf(t36, e0, s2), s2_l))
+    t38 = fmul(libdevice.fmaf(t35, e1_l, libdevice.fmaf(t37, t20, libdevice.fmaf(t35, e1, t27))), t22)
+    t39 = -fadd(fadd(fadd(fsub(t26, fsub(t30, t34)), fsub(t29, t34)), -margin_l), f32(0.0) if t15 else t38)
+    t40 = fadd(fadd(fsub(f32(0.0), fsub(t32, t33)), fsub(t31, t33)), t39)
+    t41 = libdevice.fabsf(t40) < f32(math.inf)
+    t42 = fadd(t32, t40)
+    t43 = t42 if t41 else t32
+    t44 = t43 < f32(0.0) or t43 == f32(0.0) and (fsub(t40, fsub(t42, t32)) if t41 else f32(0.0)) <= f32(0.0)
+    t45 = f32(0.0) if t2 else -t24 if t3 else (t24 if t44 else f32(0.0)) if t25 else f32(0.0)
+    t46 = f32(0.0) if t1 else t45
+    t47 = libdevice.fabsf(t46) < f32(math.inf)
+    t48 = f32(0.0) if t15 else t17
+    t49 = target if t1 else s2 if t2 else -t48 if t3 else (t48 if t44 else f32(0.0)) if t25 else f32(0.0)
+    t50 = fadd(t49, t46)
+    t51 = t50 if t47 else t49
+    t52 = fsub(t46, fsub(t50, t49)) if t47 else f32(0.0)
+    t53 = t52 if libdevice.fabsf(t51) < f32(math.inf) else f32(0.0)
+    return t51, t53
 
 
 # s5 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0*e1**3)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -431,12 +435,12 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t4 = fadd(s0, f32(-0.0))
     t5 = fsub(t4, s0)
     t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t4, t6)
     t9 = fadd(s1, f32(-0.0))
     t10 = fsub(t9, s1)
     t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t9, t11)
     t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
     t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
@@ -444,38 +448,43 @@ def vjp_f32_s5_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t17 = fmul(t16, f32(0.5))
     t18 = fdiv(t17, e1)
     t19 = fdiv(t18, e1)
-    t20 = fdiv(t19, e1)
-    t21 = -t20
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, s2), s2_l), fmul(t16, e0_l)), inverse(e0))
-    t23 = inverse(e1)
-    t24 = fmul(fsub(fadd(libdevice.fmaf(-t18, e1, t17), fmul(t22, f32(0.5))), fmul(t18, e1_l)), t23)
-    t25 = fmul(fsub(fadd(libdevice.fmaf(-t19, e1, t18), t24), fmul(t19, e1_l)), t23)
-    t26 = f32(0.0) if t15 else -fmul(fsub(fadd(libdevice.fmaf(t21, e1, t19), t25), fmul(t20, e1_l)), t23)
-    t27 = target == f32(-1.0)
-    t28 = -margin
-    t29 = fdiv(t16, e1)
-    t30 = f32(0.0) if t15 else t29
-    t31 = fadd(t28, t30)
-    t32 = -t31
-    t33 = fadd(f32(0.0), t32)
-    t34 = fsub(t33, f32(0.0))
-    t35 = fsub(t31, t28)
-    t36 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t29, e1, t16), t22), fmul(t29, e1_l)), t23)
-    t37 = -fadd(fadd(fadd(fsub(t28, fsub(t31, t35)), fsub(t30, t35)), -margin_l), t36)
-    t38 = fadd(fadd(fsub(f32(0.0), fsub(t33, t34)), fsub(t32, t34)), t37)
-    t39 = fsub(t38, t38) == f32(0.0)
-    t40 = fadd(t33, t38)
-    t41 = t40 if t39 else t33
-    t42 = t41 < f32(0.0) or t41 == f32(0.0) and (fsub(t38, fsub(t40, t33)) if t39 else f32(0.0)) <= f32(0.0)
-    t43 = f32(0.0) if t2 else -t26 if t3 else (t26 if t42 else f32(0.0)) if t27 else f32(0.0)
-    t44 = f32(0.0) if t1 else t43
-    t45 = fsub(t44, t44) == f32(0.0)
-    t46 = f32(0.0) if t15 else t21
-    t47 = target if t1 else s2 if t2 else -t46 if t3 else (t46 if t42 else f32(0.0)) if t27 else f32(0.0)
-    t48 = fadd(t47, t44)
-    t49 = t48 if t45 else t47
-    t50 = (fsub(t44, fsub(t48, t47)) if t45 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
-    return t49, t50
+    t20 = -fdiv(t19, e1)
+    t21 = -t19
+    t22 = -t18
+    t23 = -t16
+    t24 = fmul(libdevice.fmaf(t23, e0_l, fadd(libdevice.fmaf(t23, e0, s2), s2_l)), inverse(e0))
+    t25 = inverse(e1)
+    t26 = libdevice.fmaf(t22, e1_l, libdevice.fmaf(t24, f32(0.5), libdevice.fmaf(t22, e1, t17)))
+    t27 = libdevice.fmaf(t21, e1_l, libdevice.fmaf(t26, t25, libdevice.fmaf(t21, e1, t18)))
+    t28 = -fmul(libdevice.fmaf(t20, e1_l, libdevice.fmaf(t27, t25, libdevice.fmaf(t20, e1, t19))), t25)
+    t29 = f32(0.0) if t15 else t28
+    t30 = target == f32(-1.0)
+    t31 = -margin
+    t32 = fdiv(t16, e1)
+    t33 = f32(0.0) if t15 else t32
+    t34 = fadd(t31, t33)
+    t35 = -t34
+    t36 = fadd(f32(0.0), t35)
+    t37 = fsub(t36, f32(0.0))
+    t38 = fsub(t34, t31)
+    t39 = -t32
+    t40 = f32(0.0) if t15 else fmul(libdevice.fmaf(t39, e1_l, fadd(libdevice.fmaf(t39, e1, t16), t24)), t25)
+    t41 = -fadd(fadd(fadd(fsub(t31, fsub(t34, t38)), fsub(t33, t38)), -margin_l), t40)
+    t42 = fadd(fadd(fsub(f32(0.0), fsub(t36, t37)), fsub(t35, t37)), t41)
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
+    t44 = fadd(t36, t42)
+    t45 = t44 if t43 else t36
+    t46 = t45 < f32(0.0) or t45 == f32(0.0) and (fsub(t42, fsub(t44, t36)) if t43 else f32(0.0)) <= f32(0.0)
+    t47 = f32(0.0) if t2 else -t29 if t3 else (t29 if t46 else f32(0.0)) if t30 else f32(0.0)
+    t48 = f32(0.0) if t1 else t47
+    t49 = libdevice.fabsf(t48) < f32(math.inf)
+    t50 = f32(0.0) if t15 else t20
+    t51 = target if t1 else s2 if t2 else -t50 if t3 else (t50 if t46 else f32(0.0)) if t30 else f32(0.0)
+    t52 = fadd(t51, t48)
+    t53 = t52 if t49 else t51
+    t54 = fsub(t48, fsub(t52, t51)) if t49 else f32(0.0)
+    t55 = t54 if libdevice.fabsf(t53) < f32(math.inf) else f32(0.0)
+    return t53, t55
 
 
 # s6 = (-(0 if Eq(s0, 0) | Eq(s1, 0) else -s2/(2*e0**3*e1)) if Eq(target, 1) else (((0 if Eq(s0, 0) | Eq(s1, 0)
@@ -489,12 +498,12 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t4 = fadd(s0, f32(-0.0))
     t5 = fsub(t4, s0)
     t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t4, t6)
     t9 = fadd(s1, f32(-0.0))
     t10 = fsub(t9, s1)
     t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t9, t11)
     t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
     t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
@@ -502,73 +511,78 @@ def vjp_f32_s6_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, s1, s1_l, s2
     t17 = fmul(t16, f32(0.5))
     t18 = fdiv(t17, e0)
     t19 = fdiv(t18, e0)
-    t20 = fdiv(t19, e1)
-    t21 = -t20
-    t22 = inverse(e0)
-    t23 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, s2), s2_l), fmul(t16, e0_l)), t22)
-    t24 = fmul(fsub(fadd(libdevice.fmaf(-t18, e0, t17), fmul(t23, f32(0.5))), fmul(t18, e0_l)), t22)
-    t25 = fmul(fsub(fadd(libdevice.fmaf(-t19, e0, t18), t24), fmul(t19, e0_l)), t22)
-    t26 = inverse(e1)
-    t27 = f32(0.0) if t15 else -fmul(fsub(fadd(libdevice.fmaf(t21, e1, t19), t25), fmul(t20, e1_l)), t26)
-    t28 = target == f32(-1.0)
-    t29 = -margin
-    t30 = fdiv(t16, e1)
-    t31 = f32(0.0) if t15 else t30
-    t32 = fadd(t29, t31)
-    t33 = -t32
-    t34 = fadd(f32(0.0), t33)
-    t35 = fsub(t34, f32(0.0))
-    t36 = fsub(t32, t29)
-    t37 = f32(0.0) if t15 else fmul(fsub(fadd(libdevice.fmaf(-t30, e1, t16), t23), fmul(t30, e1_l)), t26)
-    t38 = -fadd(fadd(fadd(fsub(t29, fsub(t32, t36)), fsub(t31, t36)), -margin_l), t37)
-    t39 = fadd(fadd(fsub(f32(0.0), fsub(t34, t35)), fsub(t33, t35)), t38)
-    t40 = fsub(t39, t39) == f32(0.0)
-    t41 = fadd(t34, t39)
-    t42 = t41 if t40 else t34
-    t43 = t42 < f32(0.0) or t42 == f32(0.0) and (fsub(t39, fsub(t41, t34)) if t40 else f32(0.0)) <= f32(0.0)
-    t44 = f32(0.0) if t2 else -t27 if t3 else (t27 if t43 else f32(0.0)) if t28 else f32(0.0)
-    t45 = f32(0.0) if t1 else t44
-    t46 = fsub(t45, t45) == f32(0.0)
-    t47 = f32(0.0) if t15 else t21
-    t48 = target if t1 else s2 if t2 else -t47 if t3 else (t47 if t43 else f32(0.0)) if t28 else f32(0.0)
-    t49 = fadd(t48, t45)
-    t50 = t49 if t46 else t48
-    t51 = (fsub(t45, fsub(t49, t48)) if t46 else f32(0.0)) if fsub(t50, t50) == f32(0.0) else f32(0.0)
-    return t50, t51
+    t20 = -fdiv(t19, e1)
+    t21 = -t19
+    t22 = -t18
+    t23 = -t16
+    t24 = inverse(e0)
+    t25 = fmul(libdevice.fmaf(t23, e0_l, fadd(libdevice.fmaf(t23, e0, s2), s2_l)), t24)
+    t26 = libdevice.fmaf(t22, e0_l, libdevice.fmaf(t25, f32(0.5), libdevice.fmaf(t22, e0, t17)))
+    t27 = libdevice.fmaf(t21, e0_l, libdevice.fmaf(t26, t24, libdevice.fmaf(t21, e0, t18)))
+    t28 = inverse(e1)
+    t29 = -fmul(libdevice.fmaf(t20, e1_l, libdevice.fmaf(t27, t24, libdevice.fmaf(t20, e1, t19))), t28)
+    t30 = f32(0.0) if t15 else t29
+    t31 = target == f32(-1.0)
+    t32 = -margin
+    t33 = fdiv(t16, e1)
+    t34 = f32(0.0) if t15 else t33
+    t35 = fadd(t32, t34)
+    t36 = -t35
+    t37 = fadd(f32(0.0), t36)
+    t38 = fsub(t37, f32(0.0))
+    t39 = fsub(t35, t32)
+    t40 = -t33
+    t41 = f32(0.0) if t15 else fmul(libdevice.fmaf(t40, e1_l, fadd(libdevice.fmaf(t40, e1, t16), t25)), t28)
+    t42 = -fadd(fadd(fadd(fsub(t32, fsub(t35, t39)), fsub(t34, t39)), -margin_l), t41)
+    t43 = fadd(fadd(fsub(f32(0.0), fsub(t37, t38)), fsub(t36, t38)), t42)
+    t44 = libdevice.fabsf(t43) < f32(math.inf)
+    t45 = fadd(t37, t43)
+    t46 = t45 if t44 else t37
+    t47 = t46 < f32(0.0) or t46 == f32(0.0) and (fsub(t43, fsub(t45, t37)) if t44 else f32(0.0)) <= f32(0.0)
+    t48 = f32(0.0) if t2 else -t30 if t3 else (t30 if t47 else f32(0.0)) if t31 else f32(0.0)
+    t49 = f32(0.0) if t1 else t48
+    t50 = libdevice.fabsf(t49) < f32(math.inf)
+    t51 = f32(0.0) if t15 else t20
+    t52 = target if t1 else s2 if t2 else -t51 if t3 else (t51 if t47 else f32(0.0)) if t31 else f32(0.0)
+    t53 = fadd(t52, t49)
+    t54 = t53 if t50 else t52
+    t55 = fsub(t49, fsub(t53, t52)) if t50 else f32(0.0)
+    t56 = t55 if libdevice.fabsf(t54) < f32(math.inf) else f32(0.0)
+    return t54, t56
 
 
 # dinput1[D] = g*m0*(s4*y1[D] + 2*s6*y0[D])
 @core
-def vjp_f32_dinput1_core(g, m0, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f32_dinput1_core(g, m0, s4, s4_l, s6, s6_l, y0_D, y1_D):
     t1 = fmul(g, m0)
     t2 = fmul(y0_D, f32(2.0))
     t3 = fmul(t2, s6)
     t4 = fmul(y1_D, s4)
     t5 = fadd(t3, t4)
-    t6 = fmul(t1, t5)
-    t7 = fsub(t5, t3)
-    t8 = fadd(fadd(libdevice.fmaf(t2, s6, -t3), fmul(t2, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t9 = fadd(fadd(libdevice.fmaf(y1_D, s4, -t4), fmul(y1_D, s4_l)), fmul(y1_D_l, s4))
-    t10 = fmul(t1, fadd(fadd(fadd(fsub(t3, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
-    t11 = fadd(fadd(libdevice.fmaf(t1, t5, -t6), t10), fmul(libdevice.fmaf(g, m0, -t1), t5))
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t3)
+    t7 = libdevice.fmaf(t2, s6_l, libdevice.fmaf(t2, s6, -t3))
+    t8 = libdevice.fmaf(y1_D, s4_l, libdevice.fmaf(y1_D, s4, -t4))
+    t9 = fmul(t1, t5)
+    t10 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
+    t11 = libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t5, -t9))
+    return fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
 
 
 # dinput2[D] = g*m1*(s4*y0[D] + 2*s5*y1[D])
 @core
-def vjp_f32_dinput2_core(g, m1, s4, s4_l, s5, s5_l, y0_D, y0_D_l, y1_D, y1_D_l):
+def vjp_f32_dinput2_core(g, m1, s4, s4_l, s5, s5_l, y0_D, y1_D):
     t1 = fmul(g, m1)
     t2 = fmul(y0_D, s4)
     t3 = fmul(y1_D, f32(2.0))
     t4 = fmul(t3, s5)
     t5 = fadd(t2, t4)
-    t6 = fmul(t1, t5)
-    t7 = fsub(t5, t2)
-    t8 = fadd(fadd(libdevice.fmaf(y0_D, s4, -t2), fmul(y0_D, s4_l)), fmul(y0_D_l, s4))
-    t9 = fadd(fadd(libdevice.fmaf(t3, s5, -t4), fmul(t3, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t10 = fmul(t1, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
-    t11 = fadd(fadd(libdevice.fmaf(t1, t5, -t6), t10), fmul(libdevice.fmaf(g, m1, -t1), t5))
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t2)
+    t7 = libdevice.fmaf(y0_D, s4_l, libdevice.fmaf(y0_D, s4, -t2))
+    t8 = libdevice.fmaf(t3, s5_l, libdevice.fmaf(t3, s5, -t4))
+    t9 = fmul(t1, t5)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
+    t11 = libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t5, -t9))
+    return fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
 
 
 # dtarget = 0
@@ -822,12 +836,12 @@ def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, 
     t4 = fadd(s0, f32(-0.0))
     t5 = fsub(t4, s0)
     t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = fadd(t4, t6)
     t9 = fadd(s1, f32(-0.0))
     t10 = fsub(t9, s1)
     t11 = fadd(fadd(fsub(s1, fsub(t9, t10)), fsub(f32(-0.0), t10)), s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t9, t11)
     t14 = (t13 if t12 else t9) == f32(0.0) and (fsub(t11, fsub(t13, t9)) if t12 else f32(0.0)) == f32(0.0)
     t15 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0) or t14
@@ -837,24 +851,26 @@ def value_and_grad_f32_out_core(e0, e0_l, e1, e1_l, margin, margin_l, s0, s0_l, 
     t19 = -t18
     t20 = fadd(t19, f32(1.0))
     t21 = fsub(t20, t19)
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t16, e0, s2), s2_l), fmul(t16, e0_l)), inverse(e0))
-    t23 = fmul(fsub(fadd(libdevice.fmaf(-t17, e1, t16), t22), fmul(t17, e1_l)), inverse(e1))
-    t24 = f32(0.0) if t15 else t23
-    t25 = target == f32(-1.0)
-    t26 = -margin
-    t27 = fadd(t26, t18)
-    t28 = fsub(t27, t26)
-    t29 = fadd(fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(t18, t28)), -margin_l), t24)
-    t30 = t27 < f32(0.0) or t27 == f32(0.0) and t29 < f32(0.0)
-    t31 = f32(0.0) if t30 else t29
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = f32(0.0) if t30 else t27
-    t34 = fadd(t33, t31)
-    t35 = (fsub(t31, fsub(t34, t33)) if t32 else f32(0.0)) if t25 else f32(0.0)
-    t36 = f32(0.0) if t2 else fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(f32(1.0), t21)), -t24) if t3 else t35
-    t37 = f32(0.0) if t1 else t36
-    t38 = target if t1 else s2 if t2 else t20 if t3 else (t34 if t32 else t33) if t25 else f32(0.0)
-    return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
+    t22 = -t17
+    t23 = -t16
+    t24 = libdevice.fmaf(t23, e0_l, fadd(libdevice.fmaf(t23, e0, s2), s2_l))
+    t25 = libdevice.fmaf(t22, e1_l, libdevice.fmaf(t24, inverse(e0), libdevice.fmaf(t22, e1, t16)))
+    t26 = f32(0.0) if t15 else fmul(t25, inverse(e1))
+    t27 = target == f32(-1.0)
+    t28 = -margin
+    t29 = fadd(t28, t18)
+    t30 = fsub(t29, t28)
+    t31 = fadd(fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(t18, t30)), -margin_l), t26)
+    t32 = t29 < f32(0.0) or t29 == f32(0.0) and t31 < f32(0.0)
+    t33 = f32(0.0) if t32 else t31
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = f32(0.0) if t32 else t29
+    t36 = fadd(t35, t33)
+    t37 = (fsub(t33, fsub(t36, t35)) if t34 else f32(0.0)) if t27 else f32(0.0)
+    t38 = f32(0.0) if t2 else fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(f32(1.0), t21)), -t26) if t3 else t37
+    t39 = f32(0.0) if t1 else t38
+    t40 = target if t1 else s2 if t2 else t20 if t3 else (t36 if t34 else t35) if t27 else f32(0.0)
+    return fadd(t40, t39) if libdevice.fabsf(t39) < f32(math.inf) else t40
 
 
 # out = (1 - (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(e0*e1)) if Eq(target, 1) else (first_max(-margin + (0 if Eq(s0,
@@ -909,12 +925,12 @@ def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l,
     t2 = fadd(s0, f32(-0.0))
     t3 = fsub(t2, s0)
     t4 = fadd(fadd(fsub(s0, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = fadd(s1, f32(-0.0))
     t8 = fsub(t7, s1)
     t9 = fadd(fadd(fsub(s1, fsub(t7, t8)), fsub(f32(-0.0), t8)), s1_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = (t11 if t10 else t7) == f32(0.0) and (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) == f32(0.0)
     t13 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0) or t12
@@ -932,38 +948,40 @@ def vjp_margin_f32_dmargin_core(g, h7, h7_l, m0, m1, margin, margin_l, s0, s0_l,
     t25 = fadd(f32(0.0), t24)
     t26 = fsub(t25, f32(0.0))
     t27 = fsub(t23, t1)
-    t28 = libdevice.fabsf(t15) < libdevice.fabsf(t14)
-    t29 = t14 if t28 else t15
-    t30 = fmul(t29, t29)
-    t31 = fmul(t16, t16)
-    t32 = t15 if t28 else t14
-    t33 = fmul(t32, t32)
-    t34 = fadd(fadd(fsub(t30, t31), t33), libdevice.fmaf(t29, t29, -t30))
-    t35 = fadd(fsub(t34, libdevice.fmaf(t16, t16, -t31)), libdevice.fmaf(t32, t32, -t33))
-    t36 = fmul(fdiv(t14, t16), fmul(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), inverse(fadd(t14, t14))))
-    t37 = fmul(fdiv(t15, t16), fadd(libdevice.fmaf(h7, m0, -t15), fmul(h7_l, m0)))
-    t38 = fmul(t17, fadd(fadd(fdiv(t35, fadd(t16, t16)), t36), t37))
-    t39 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, s2), s2_l), t38), inverse(t16))
-    t40 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
-    t41 = t18 if t40 else t19
+    t28 = -t21
+    t29 = libdevice.fabsf(t19) < libdevice.fabsf(t18)
+    t30 = t18 if t29 else t19
+    t31 = fmul(t30, t30)
+    t32 = fmul(t20, t20)
+    t33 = t19 if t29 else t18
+    t34 = fmul(t33, t33)
+    t35 = fadd(fadd(fsub(t31, t32), t34), libdevice.fmaf(t30, t30, -t31))
+    t36 = fadd(fsub(t35, libdevice.fmaf(t20, t20, -t32)), libdevice.fmaf(t33, t33, -t34))
+    t37 = fmul(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), inverse(fadd(t18, t18)))
+    t38 = libdevice.fmaf(fdiv(t18, t20), t37, fdiv(t36, fadd(t20, t20)))
+    t39 = -t17
+    t40 = libdevice.fabsf(t15) < libdevice.fabsf(t14)
+    t41 = t14 if t40 else t15
     t42 = fmul(t41, t41)
-    t43 = fmul(t20, t20)
-    t44 = t19 if t40 else t18
+    t43 = fmul(t16, t16)
+    t44 = t15 if t40 else t14
     t45 = fmul(t44, t44)
     t46 = fadd(fadd(fsub(t42, t43), t45), libdevice.fmaf(t41, t41, -t42))
-    t47 = fadd(fsub(t46, libdevice.fmaf(t20, t20, -t43)), libdevice.fmaf(t44, t44, -t45))
-    t48 = fmul(fdiv(t18, t20), fmul(fadd(libdevice.fmaf(-t18, t18, s1), s1_l), inverse(fadd(t18, t18))))
-    t49 = fmul(fdiv(t19, t20), fadd(libdevice.fmaf(h7, m1, -t19), fmul(h7_l, m1)))
-    t50 = fmul(t21, fadd(fadd(fdiv(t47, fadd(t20, t20)), t48), t49))
-    t51 = f32(0.0) if t13 else fmul(fsub(fadd(libdevice.fmaf(-t21, t20, t17), t39), t50), inverse(t20))
-    t52 = -fadd(fadd(fadd(fsub(t1, fsub(t23, t27)), fsub(t22, t27)), -margin_l), t51)
-    t53 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t52)
-    t54 = fsub(t53, t53) == f32(0.0)
-    t55 = fadd(t25, t53)
-    t56 = t55 if t54 else t25
-    t57 = t56 < f32(0.0) or t56 == f32(0.0) and (fsub(t53, fsub(t55, t25)) if t54 else f32(0.0)) <= f32(0.0)
-    t58 = f32(0.0) if target == f32(1.0) else (-g if t57 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
-    return target if target != target else s2 if s2 != s2 else t58
+    t47 = fadd(fsub(t46, libdevice.fmaf(t16, t16, -t43)), libdevice.fmaf(t44, t44, -t45))
+    t48 = fmul(fadd(libdevice.fmaf(-t14, t14, s0), s0_l), inverse(fadd(t14, t14)))
+    t49 = libdevice.fmaf(fdiv(t14, t16), t48, fdiv(t47, fadd(t16, t16)))
+    t50 = libdevice.fmaf(fdiv(t15, t16), fmul(h7_l, m0), t49)
+    t51 = libdevice.fmaf(t39, t50, fadd(libdevice.fmaf(t39, t16, s2), s2_l))
+    t52 = libdevice.fmaf(t51, inverse(t16), libdevice.fmaf(t28, t20, t17))
+    t53 = fmul(libdevice.fmaf(t28, libdevice.fmaf(fdiv(t19, t20), fmul(h7_l, m1), t38), t52), inverse(t20))
+    t54 = -fadd(fadd(fadd(fsub(t1, fsub(t23, t27)), fsub(t22, t27)), -margin_l), f32(0.0) if t13 else t53)
+    t55 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t54)
+    t56 = libdevice.fabsf(t55) < f32(math.inf)
+    t57 = fadd(t25, t55)
+    t58 = t57 if t56 else t25
+    t59 = t58 < f32(0.0) or t58 == f32(0.0) and (fsub(t55, fsub(t57, t25)) if t56 else f32(0.0)) <= f32(0.0)
+    t60 = f32(0.0) if target == f32(1.0) else (-g if t59 else f32(0.0)) if target == f32(-1.0) else f32(0.0)
+    return target if target != target else s2 if s2 != s2 else t60
 
 
 # dmargin = (0 if Eq(target, 1) else ((-g if -margin + (0 if Eq(s0, 0) | Eq(s1, 0) else s2/(hypot(sqrt(s0),
@@ -1035,8 +1053,8 @@ def value_f32_warp(input1, input2, target, margin, margin_l, out_, rows, n, inne
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1052,8 +1070,8 @@ def value_f32_warp(input1, input2, target, margin, margin_l, out_, rows, n, inne
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -1061,10 +1079,10 @@ def value_f32_warp(input1, input2, target, margin, margin_l, out_, rows, n, inne
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1087,7 +1105,6 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
     at = u32(row * n)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1114,23 +1131,22 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1159,23 +1175,22 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1185,35 +1200,21 @@ def value_f32_warp_wide(input1, input2, target, margin, margin_l, out_, rows, n,
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1246,8 +1247,8 @@ def value_f32_block(input1, input2, target, margin, margin_l, out_, rows, n, inn
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -1263,8 +1264,8 @@ def value_f32_block(input1, input2, target, margin, margin_l, out_, rows, n, inn
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -1272,10 +1273,10 @@ def value_f32_block(input1, input2, target, margin, margin_l, out_, rows, n, inn
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -1297,7 +1298,7 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
     at = u32(row * n)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1324,23 +1325,23 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -1369,23 +1370,23 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1396,34 +1397,34 @@ def value_f32_block_wide(input1, input2, target, margin, margin_l, out_, rows, n
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -1772,8 +1773,8 @@ def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -1789,8 +1790,8 @@ def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -1798,10 +1799,10 @@ def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1814,26 +1815,18 @@ def vjp_f32_warp(g, input1, input2, target, margin, margin_l, dinput1_, dinput2_
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput1_,
-            u32(at + i * inner),
-            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput2_,
-            u32(at + i * inner),
-            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i))
         i = u32(i + warp_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -1850,7 +1843,6 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -1877,23 +1869,22 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -1922,23 +1913,22 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1948,35 +1938,21 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -1992,30 +1968,16 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
-            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + warp_width * u32(4))
@@ -2025,30 +1987,16 @@ def vjp_f32_warp_wide(g, input1, input2, target, margin, margin_l, dinput1_, din
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
-            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + warp_width * u32(4))
@@ -2077,8 +2025,8 @@ def vjp_f32_block(g, input1, input2, target, margin, margin_l, dinput1_, dinput2
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -2094,8 +2042,8 @@ def vjp_f32_block(g, input1, input2, target, margin, margin_l, dinput1_, dinput2
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -2103,10 +2051,10 @@ def vjp_f32_block(g, input1, input2, target, margin, margin_l, dinput1_, dinput2
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -2119,26 +2067,18 @@ def vjp_f32_block(g, input1, input2, target, margin, margin_l, dinput1_, dinput2
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput1_,
-            u32(at + i * inner),
-            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput2_,
-            u32(at + i * inner),
-            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i))
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -2154,7 +2094,7 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2181,23 +2121,23 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -2226,23 +2166,23 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -2253,34 +2193,34 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -2297,29 +2237,29 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
-            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + block_width * u32(4))
@@ -2330,29 +2270,29 @@ def vjp_f32_block_wide(g, input1, input2, target, margin, margin_l, dinput1_, di
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
-            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + block_width * u32(4))
@@ -2862,8 +2802,8 @@ def value_and_grad_f32_warp(
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -2879,8 +2819,8 @@ def value_and_grad_f32_warp(
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -2888,10 +2828,10 @@ def value_and_grad_f32_warp(
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -2910,26 +2850,18 @@ def value_and_grad_f32_warp(
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput1_,
-            u32(at + i * inner),
-            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i))
         i = u32(i + warp_width)
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput2_,
-            u32(at + i * inner),
-            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i))
         i = u32(i + warp_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -2948,7 +2880,6 @@ def value_and_grad_f32_warp_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -2975,23 +2906,22 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -3020,23 +2950,22 @@ def value_and_grad_f32_warp_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3046,35 +2975,21 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -3096,30 +3011,16 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
-            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + warp_width * u32(4))
@@ -3129,30 +3030,16 @@ def value_and_grad_f32_warp_wide(
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
-            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + warp_width * u32(4))
@@ -3183,8 +3070,8 @@ def value_and_grad_f32_block(
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -3200,8 +3087,8 @@ def value_and_grad_f32_block(
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -3209,10 +3096,10 @@ def value_and_grad_f32_block(
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -3231,26 +3118,18 @@ def value_and_grad_f32_block(
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput1_,
-            u32(at + i * inner),
-            vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput1_, u32(at + i * inner), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i))
         i = u32(i + block_width)
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        store(
-            dinput2_,
-            u32(at + i * inner),
-            vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i),
-        )
+        y1_i = value_f32_y1_core(m1, input2_i)
+        store(dinput2_, u32(at + i * inner), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i))
         i = u32(i + block_width)
     if lane == 0:
         store(dtarget_, row, vjp_f32_dtarget_core())
@@ -3268,7 +3147,7 @@ def value_and_grad_f32_block_wide(
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -3295,23 +3174,23 @@ def value_and_grad_f32_block_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -3340,23 +3219,23 @@ def value_and_grad_f32_block_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -3367,34 +3246,34 @@ def value_and_grad_f32_block_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -3417,29 +3296,29 @@ def value_and_grad_f32_block_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput1_core(
-            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput1__0, dinput1__1, dinput1__2, dinput1__3 = vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i, y1_i), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_1, y1_i_1), vjp_f32_dinput1_core(f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_2, y1_i_2), vjp_f32_dinput1_core(
+            f32(g_row), m0, s4, s4_l, s6, s6_l, y0_i_3, y1_i_3
         )
         store4(dinput1_, u32(at + i), dinput1__0, dinput1__1, dinput1__2, dinput1__3)
         i = u32(i + block_width * u32(4))
@@ -3450,29 +3329,29 @@ def value_and_grad_f32_block_wide(
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y0_l_i, y1_i, y1_l_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2), vjp_f32_dinput2_core(
-            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        dinput2__0, dinput2__1, dinput2__2, dinput2__3 = vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i, y1_i), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_1, y1_i_1), vjp_f32_dinput2_core(f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_2, y1_i_2), vjp_f32_dinput2_core(
+            f32(g_row), m1, s4, s4_l, s5, s5_l, y0_i_3, y1_i_3
         )
         store4(dinput2_, u32(at + i), dinput2__0, dinput2__1, dinput2__2, dinput2__3)
         i = u32(i + block_width * u32(4))
@@ -4006,8 +3885,8 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
@@ -4023,8 +3902,8 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
@@ -4032,10 +3911,10 @@ def vjp_margin_f32_warp(g, input1, input2, target, margin, margin_l, dmargin_, r
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width)
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -4059,7 +3938,6 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), warp_first(u32(2048))
-    keep = n <= u32(512)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4086,23 +3964,22 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        if keep:
-            kept[own + u64(1024)], kept[own + u64(1536)] = y0_i, y0_l_i
-            kept[own + u64(1056)], kept[own + u64(1568)] = y0_i_1, y0_l_i_1
-            kept[own + u64(1088)], kept[own + u64(1600)] = y0_i_2, y0_l_i_2
-            kept[own + u64(1120)], kept[own + u64(1632)] = y0_i_3, y0_l_i_3
+        kept[own + u64(1024)] = y0_i
+        kept[own + u64(1056)] = y0_i_1
+        kept[own + u64(1088)] = y0_i_2
+        kept[own + u64(1120)] = y0_i_3
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     m1 = f32(0)
@@ -4131,23 +4008,22 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        if keep:
-            kept[own + u64(0)], kept[own + u64(512)] = y1_i, y1_l_i
-            kept[own + u64(32)], kept[own + u64(544)] = y1_i_1, y1_l_i_1
-            kept[own + u64(64)], kept[own + u64(576)] = y1_i_2, y1_l_i_2
-            kept[own + u64(96)], kept[own + u64(608)] = y1_i_3, y1_l_i_3
+        kept[own + u64(0)] = y1_i
+        kept[own + u64(32)] = y1_i_1
+        kept[own + u64(64)] = y1_i_2
+        kept[own + u64(96)] = y1_i_3
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4157,35 +4033,21 @@ def vjp_margin_f32_warp_wide(g, input1, input2, target, margin, margin_l, dmargi
         i_2 = u32(i + u32(2))
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
-        if keep:
-            y0_i, y0_l_i = kept[own + u64(1024)], kept[own + u64(1536)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(1056)], kept[own + u64(1568)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(1088)], kept[own + u64(1600)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(1120)], kept[own + u64(1632)]
-        else:
-            input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(512)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(32)], kept[own + u64(544)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(64)], kept[own + u64(576)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(96)], kept[own + u64(608)]
-        else:
-            input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y0_i = kept[own + u64(1024)]
+        y0_i_1 = kept[own + u64(1056)]
+        y0_i_2 = kept[own + u64(1088)]
+        y0_i_3 = kept[own + u64(1120)]
+        y1_i = kept[own + u64(0)]
+        y1_i_1 = kept[own + u64(32)]
+        y1_i_2 = kept[own + u64(64)]
+        y1_i_3 = kept[own + u64(96)]
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + warp_width * u32(4))
     s2, s2_l = fwarp_sum(s2, s2_l)
@@ -4219,8 +4081,8 @@ def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, 
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
@@ -4236,8 +4098,8 @@ def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, 
     i = lane
     while i < n:
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
@@ -4245,10 +4107,10 @@ def vjp_margin_f32_block(g, input1, input2, target, margin, margin_l, dmargin_, 
     i = lane
     while i < n:
         input1_i = load(input1, u32(at + i * inner))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
         input2_i = load(input2, u32(at + i * inner))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width)
     s2, s2_l = fblock_sum(s2, s2_l)
@@ -4271,7 +4133,7 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
     g_row = load(g, row)
     target_row = load(target, row)
     kept, first = fkept(), block_first(u32(8192))
-    keep = n <= u32(2048)
+    keep = n <= u32(4096)
     m0 = f32(0)
     i = u32(lane * u32(4))
     while i < n:
@@ -4298,23 +4160,23 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-        y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i, y0_l_i)
+        y0_i = value_f32_y0_core(m0, input1_i)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_1, y0_l_i_1)
+        y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_1)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_2, y0_l_i_2)
+        y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_2)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
-        y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
-        s0_here, s0_l_here = value_f32_s0_core(y0_i_3, y0_l_i_3)
+        y0_i_3 = value_f32_y0_core(m0, input1_i_3)
+        s0_here, s0_l_here = value_f32_s0_core(y0_i_3)
         s0, s0_l = fsum_step(s0, s0_l, s0_here, s0_l_here)
         if keep:
-            kept[own + u64(4096)], kept[own + u64(6144)] = y0_i, y0_l_i
-            kept[own + u64(4352)], kept[own + u64(6400)] = y0_i_1, y0_l_i_1
-            kept[own + u64(4608)], kept[own + u64(6656)] = y0_i_2, y0_l_i_2
-            kept[own + u64(4864)], kept[own + u64(6912)] = y0_i_3, y0_l_i_3
+            kept[own + u64(4096)] = y0_i
+            kept[own + u64(4352)] = y0_i_1
+            kept[own + u64(4608)] = y0_i_2
+            kept[own + u64(4864)] = y0_i_3
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     m1 = f32(0)
@@ -4343,23 +4205,23 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-        y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i, y1_l_i)
+        y1_i = value_f32_y1_core(m1, input2_i)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_1, y1_l_i_1)
+        y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_1)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_2, y1_l_i_2)
+        y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_2)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
-        y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s1_here, s1_l_here = value_f32_s1_core(y1_i_3, y1_l_i_3)
+        y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s1_here, s1_l_here = value_f32_s1_core(y1_i_3)
         s1, s1_l = fsum_step(s1, s1_l, s1_here, s1_l_here)
         if keep:
-            kept[own + u64(0)], kept[own + u64(2048)] = y1_i, y1_l_i
-            kept[own + u64(256)], kept[own + u64(2304)] = y1_i_1, y1_l_i_1
-            kept[own + u64(512)], kept[own + u64(2560)] = y1_i_2, y1_l_i_2
-            kept[own + u64(768)], kept[own + u64(2816)] = y1_i_3, y1_l_i_3
+            kept[own + u64(0)] = y1_i
+            kept[own + u64(256)] = y1_i_1
+            kept[own + u64(512)] = y1_i_2
+            kept[own + u64(768)] = y1_i_3
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -4370,34 +4232,34 @@ def vjp_margin_f32_block_wide(g, input1, input2, target, margin, margin_l, dmarg
         i_3 = u32(i + u32(3))
         own = u64(u32(first + i - lane * u32(3)))
         if keep:
-            y0_i, y0_l_i = kept[own + u64(4096)], kept[own + u64(6144)]
-            y0_i_1, y0_l_i_1 = kept[own + u64(4352)], kept[own + u64(6400)]
-            y0_i_2, y0_l_i_2 = kept[own + u64(4608)], kept[own + u64(6656)]
-            y0_i_3, y0_l_i_3 = kept[own + u64(4864)], kept[own + u64(6912)]
+            y0_i = kept[own + u64(4096)]
+            y0_i_1 = kept[own + u64(4352)]
+            y0_i_2 = kept[own + u64(4608)]
+            y0_i_3 = kept[own + u64(4864)]
         else:
             input1_i, input1_i_1, input1_i_2, input1_i_3 = load4(input1, u32(at + i))
-            y0_i, y0_l_i = value_f32_y0_core(m0, input1_i)
-            y0_i_1, y0_l_i_1 = value_f32_y0_core(m0, input1_i_1)
-            y0_i_2, y0_l_i_2 = value_f32_y0_core(m0, input1_i_2)
-            y0_i_3, y0_l_i_3 = value_f32_y0_core(m0, input1_i_3)
+            y0_i = value_f32_y0_core(m0, input1_i)
+            y0_i_1 = value_f32_y0_core(m0, input1_i_1)
+            y0_i_2 = value_f32_y0_core(m0, input1_i_2)
+            y0_i_3 = value_f32_y0_core(m0, input1_i_3)
         if keep:
-            y1_i, y1_l_i = kept[own + u64(0)], kept[own + u64(2048)]
-            y1_i_1, y1_l_i_1 = kept[own + u64(256)], kept[own + u64(2304)]
-            y1_i_2, y1_l_i_2 = kept[own + u64(512)], kept[own + u64(2560)]
-            y1_i_3, y1_l_i_3 = kept[own + u64(768)], kept[own + u64(2816)]
+            y1_i = kept[own + u64(0)]
+            y1_i_1 = kept[own + u64(256)]
+            y1_i_2 = kept[own + u64(512)]
+            y1_i_3 = kept[own + u64(768)]
         else:
             input2_i, input2_i_1, input2_i_2, input2_i_3 = load4(input2, u32(at + i))
-            y1_i, y1_l_i = value_f32_y1_core(m1, input2_i)
-            y1_i_1, y1_l_i_1 = value_f32_y1_core(m1, input2_i_1)
-            y1_i_2, y1_l_i_2 = value_f32_y1_core(m1, input2_i_2)
-            y1_i_3, y1_l_i_3 = value_f32_y1_core(m1, input2_i_3)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i, y0_l_i, y1_i, y1_l_i)
+            y1_i = value_f32_y1_core(m1, input2_i)
+            y1_i_1 = value_f32_y1_core(m1, input2_i_1)
+            y1_i_2 = value_f32_y1_core(m1, input2_i_2)
+            y1_i_3 = value_f32_y1_core(m1, input2_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i, y1_i)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y0_l_i_1, y1_i_1, y1_l_i_1)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_1, y1_i_1)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y0_l_i_2, y1_i_2, y1_l_i_2)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_2, y1_i_2)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
-        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y0_l_i_3, y1_i_3, y1_l_i_3)
+        s2_here, s2_l_here = value_f32_s2_core(y0_i_3, y1_i_3)
         s2, s2_l = fsum_step(s2, s2_l, s2_here, s2_l_here)
         i = u32(i + block_width * u32(4))
     s2, s2_l = fblock_sum(s2, s2_l)

@@ -84,8 +84,8 @@ def value_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
     t2 = expf(t1)
     t3 = fsub(t1, input_K1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2, expf_low(t1))
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -99,14 +99,14 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = fsub(input_target, m0)
     t10 = inverse(s0)
-    t11 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t10, s0, f32(1.0)), t10, t10)))
-    t12 = fsub(t11, t11) == f32(0.0)
+    t11 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t10, s0, f32(1.0)), t10, t10), logf_low(s0))
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = libdevice.logf(s0)
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
@@ -117,7 +117,7 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t20 = fadd(fsub(input_target, fsub(t9, t19)), fsub(-m0, t19))
     t21 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
     t22 = fadd(fadd(fadd(fsub(t9, fsub(t17, t18)), fsub(t16, t18)), t20), -t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t17, t22)
     t25 = t24 if t23 else t17
     t26 = fmul(weight_target, t25)
@@ -126,7 +126,7 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t29 = fadd(m0, t15)
     t30 = fsub(t29, m0)
     t31 = fadd(fadd(fsub(m0, fsub(t29, t30)), fsub(t15, t30)), t21)
-    t32 = fsub(t31, t31) == f32(0.0)
+    t32 = libdevice.fabsf(t31) < f32(math.inf)
     t33 = fadd(t29, t31)
     t34 = t33 if t32 else t29
     t35 = fmul(z_loss, t34)
@@ -134,17 +134,17 @@ def value_f32_out_core_index_label_smoothing_eq_0(
     t37 = f32(0.0) if t28 else t36
     t38 = fadd(t27, t37)
     t39 = fsub(t38, t27)
-    t40 = fmul(weight_target, fsub(t22, fsub(t24, t17)) if t23 else f32(0.0))
-    t41 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t25, -t26), t40))
+    t40 = fsub(t22, fsub(t24, t17)) if t23 else f32(0.0)
+    t41 = -(f32(0.0) if t8 else libdevice.fmaf(weight_target, t40, libdevice.fmaf(weight_target, t25, -t26)))
     t42 = fsub(t31, fsub(t33, t29)) if t32 else f32(0.0)
-    t43 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t34, -t35), fmul(z_loss, t42)), fmul(z_loss_l, t34)), t34)
-    t44 = f32(0.0) if t28 else fadd(fadd(libdevice.fmaf(t35, t34, -t36), fmul(t35, t42)), t43)
-    t45 = fadd(fadd(fadd(fsub(t27, fsub(t38, t39)), fsub(t37, t39)), t41), t44)
-    t46 = fsub(t45, t45) == f32(0.0)
+    t43 = libdevice.fmaf(z_loss_l, t34, libdevice.fmaf(z_loss, t42, libdevice.fmaf(z_loss, t34, -t35)))
+    t44 = libdevice.fmaf(t43, t34, libdevice.fmaf(t35, t42, libdevice.fmaf(t35, t34, -t36)))
+    t45 = fadd(fadd(fadd(fsub(t27, fsub(t38, t39)), fsub(t37, t39)), t41), f32(0.0) if t28 else t44)
+    t46 = libdevice.fabsf(t45) < f32(math.inf)
     t47 = fadd(t38, t45)
     t48 = f32(0.0) if t7 else fsub(t45, fsub(t47, t38)) if t46 else f32(0.0)
     t49 = f32(0.0) if t7 else t47 if t46 else t38
-    return fadd(t49, t48) if fsub(t48, t48) == f32(0.0) else t49
+    return fadd(t49, t48) if libdevice.fabsf(t48) < f32(math.inf) else t49
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -221,18 +221,18 @@ def vjp_f32_e0_core_index_label_smoothing_eq_0(m0, input_K):
     t1 = fsub(input_K, m0)
     t2 = fsub(t1, input_K)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
 def vjp_f32_s0_core_index_label_smoothing_eq_0(e0_K1, e0_K1_l):
-    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_K1_l if libdevice.fabsf(e0_K1_l) < f32(math.inf) else f32(0.0)
     return e0_K1, t1
 
 
@@ -246,35 +246,37 @@ def vjp_f32_s2_core_index_label_smoothing_eq_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = inverse(s0)
-    t10 = fmul(weight_target, t9)
-    t11 = -t10
-    t12 = -(f32(0.0) if t8 else t11)
-    t13 = z_loss == f32(0.0)
-    t14 = fmul(z_loss, t9)
-    t15 = libdevice.logf(s0)
-    t16 = fadd(m0, t15)
-    t17 = fmul(t14, t16)
-    t18 = f32(0.0) if t13 else fmul(t17, f32(2.0))
-    t19 = fadd(t12, t18)
-    t20 = fsub(t19, t12)
-    t21 = -(f32(0.0) if t8 else -fmul(fsub(libdevice.fmaf(t11, s0, weight_target), fmul(t10, s0_l)), t9))
-    t22 = fsub(t16, m0)
-    t23 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t9, s0, f32(1.0)), t9, t9)))
-    t24 = fmul(t14, fadd(fadd(fsub(m0, fsub(t16, t22)), fsub(t15, t22)), t23))
-    t25 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t14, s0, z_loss), z_loss_l), fmul(t14, s0_l)), t9), t16)
-    t26 = f32(0.0) if t13 else fmul(fadd(fadd(libdevice.fmaf(t14, t16, -t17), t24), t25), f32(2.0))
-    t27 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t12, fsub(t19, t20)), fsub(t18, t20)), t21), t26)
-    t28 = fsub(t27, t27) == f32(0.0)
-    t29 = f32(0.0) if t7 else t19
-    t30 = fadd(t29, t27)
-    t31 = t30 if t28 else t29
-    t32 = (fsub(t27, fsub(t30, t29)) if t28 else f32(0.0)) if fsub(t31, t31) == f32(0.0) else f32(0.0)
-    return t31, t32
+    t10 = -fmul(weight_target, t9)
+    t11 = -(f32(0.0) if t8 else t10)
+    t12 = z_loss == f32(0.0)
+    t13 = fmul(z_loss, t9)
+    t14 = libdevice.logf(s0)
+    t15 = fadd(m0, t14)
+    t16 = fmul(t13, t15)
+    t17 = f32(0.0) if t12 else fmul(t16, f32(2.0))
+    t18 = fadd(t11, t17)
+    t19 = fsub(t18, t11)
+    t20 = -(f32(0.0) if t8 else -fmul(libdevice.fmaf(t10, s0_l, libdevice.fmaf(t10, s0, weight_target)), t9))
+    t21 = -t13
+    t22 = fsub(t15, m0)
+    t23 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t9, s0, f32(1.0)), t9, t9), logf_low(s0))
+    t24 = fadd(fadd(fsub(m0, fsub(t15, t22)), fsub(t14, t22)), t23)
+    t25 = fmul(libdevice.fmaf(t21, s0_l, fadd(libdevice.fmaf(t21, s0, z_loss), z_loss_l)), t9)
+    t26 = fmul(libdevice.fmaf(t25, t15, libdevice.fmaf(t13, t24, libdevice.fmaf(t13, t15, -t16))), f32(2.0))
+    t27 = fadd(fadd(fadd(fsub(t11, fsub(t18, t19)), fsub(t17, t19)), t20), f32(0.0) if t12 else t26)
+    t28 = f32(0.0) if t7 else t27
+    t29 = libdevice.fabsf(t28) < f32(math.inf)
+    t30 = f32(0.0) if t7 else t18
+    t31 = fadd(t30, t28)
+    t32 = t31 if t29 else t30
+    t33 = fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)
+    t34 = t33 if libdevice.fabsf(t32) < f32(math.inf) else f32(0.0)
+    return t32, t34
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1)) if Eq(K, target) else 0) + (0
@@ -287,7 +289,7 @@ def vjp_f32_dinput_core_index_label_smoothing_eq_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = f32(0.0) if t7 else -(f32(0.0) if weight_target == f32(0.0) else weight_target)
@@ -296,12 +298,12 @@ def vjp_f32_dinput_core_index_label_smoothing_eq_0(
     t11 = fmul(e0_K, s2)
     t12 = f32(0.0) if t7 else f32(0.0) if t10 else t11
     t13 = fadd(t9, t12)
-    t14 = fmul(g, t13)
-    t15 = fsub(t13, t9)
-    t16 = f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(e0_K, s2, -t11), fmul(e0_K, s2_l)), fmul(e0_K_l, s2))
-    t17 = fmul(g, fadd(fadd(fsub(t9, fsub(t13, t15)), fsub(t12, t15)), f32(0.0) if t7 else t16))
-    t18 = fadd(libdevice.fmaf(g, t13, -t14), t17)
-    return fadd(t14, t18) if fsub(t18, t18) == f32(0.0) else t14
+    t14 = fsub(t13, t9)
+    t15 = libdevice.fmaf(e0_K_l, s2, libdevice.fmaf(e0_K, s2_l, libdevice.fmaf(e0_K, s2, -t11)))
+    t16 = fmul(g, t13)
+    t17 = fadd(fadd(fsub(t9, fsub(t13, t14)), fsub(t12, t14)), f32(0.0) if t7 else f32(0.0) if t10 else t15)
+    t18 = libdevice.fmaf(g, t17, libdevice.fmaf(g, t13, -t16))
+    return fadd(t16, t18) if libdevice.fabsf(t18) < f32(math.inf) else t16
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -378,12 +380,12 @@ def vjp_f64_dinput_core_index_label_smoothing_eq_0(i_K, g, ignore_index, s2, s2_
 @core
 def value_and_grad_f32_e1_core_index_label_smoothing_eq_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -397,7 +399,7 @@ def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -405,14 +407,14 @@ def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
     t10 = fadd(input_target, t9)
     t11 = fsub(t10, input_target)
     t12 = fadd(fadd(fsub(input_target, fsub(t10, t11)), fsub(t9, t11)), -e1_l)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t10, t12)
     t15 = t14 if t13 else t10
     t16 = fsub(t15, m0)
     t17 = fsub(t16, t15)
     t18 = fadd(fsub(t15, fsub(t16, t17)), fsub(-m0, t17))
     t19 = fadd(t18, fsub(t12, fsub(t14, t10)) if t13 else f32(0.0))
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t16, t19)
     t22 = t21 if t20 else t16
     t23 = fmul(weight_target, t22)
@@ -421,7 +423,7 @@ def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
     t26 = fadd(e1, m0)
     t27 = fsub(t26, e1)
     t28 = fadd(fadd(fsub(e1, fsub(t26, t27)), fsub(m0, t27)), e1_l)
-    t29 = fsub(t28, t28) == f32(0.0)
+    t29 = libdevice.fabsf(t28) < f32(math.inf)
     t30 = fadd(t26, t28)
     t31 = t30 if t29 else t26
     t32 = fmul(z_loss, t31)
@@ -429,17 +431,17 @@ def value_and_grad_f32_out_core_index_label_smoothing_eq_0(
     t34 = f32(0.0) if t25 else t33
     t35 = fadd(t24, t34)
     t36 = fsub(t35, t24)
-    t37 = fmul(weight_target, fsub(t19, fsub(t21, t16)) if t20 else f32(0.0))
-    t38 = -(f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t22, -t23), t37))
+    t37 = fsub(t19, fsub(t21, t16)) if t20 else f32(0.0)
+    t38 = -(f32(0.0) if t8 else libdevice.fmaf(weight_target, t37, libdevice.fmaf(weight_target, t22, -t23)))
     t39 = fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t31, -t32), fmul(z_loss, t39)), fmul(z_loss_l, t31)), t31)
-    t41 = f32(0.0) if t25 else fadd(fadd(libdevice.fmaf(t32, t31, -t33), fmul(t32, t39)), t40)
-    t42 = fadd(fadd(fadd(fsub(t24, fsub(t35, t36)), fsub(t34, t36)), t38), t41)
-    t43 = fsub(t42, t42) == f32(0.0)
+    t40 = libdevice.fmaf(z_loss_l, t31, libdevice.fmaf(z_loss, t39, libdevice.fmaf(z_loss, t31, -t32)))
+    t41 = libdevice.fmaf(t40, t31, libdevice.fmaf(t32, t39, libdevice.fmaf(t32, t31, -t33)))
+    t42 = fadd(fadd(fadd(fsub(t24, fsub(t35, t36)), fsub(t34, t36)), t38), f32(0.0) if t25 else t41)
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
     t44 = fadd(t35, t42)
     t45 = f32(0.0) if t7 else fsub(t42, fsub(t44, t35)) if t43 else f32(0.0)
     t46 = f32(0.0) if t7 else t44 if t43 else t35
-    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
+    return fadd(t46, t45) if libdevice.fabsf(t45) < f32(math.inf) else t46
 
 
 # s2 = (0 if Eq(target, ignore_index) else weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -1/s0))
@@ -451,33 +453,35 @@ def value_and_grad_f32_s2_core_index_label_smoothing_eq_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = inverse(s0)
-    t10 = fmul(weight_target, t9)
-    t11 = -t10
-    t12 = -(f32(0.0) if t8 else t11)
-    t13 = z_loss == f32(0.0)
-    t14 = fmul(z_loss, t9)
-    t15 = fadd(e1, m0)
-    t16 = fmul(t14, t15)
-    t17 = f32(0.0) if t13 else fmul(t16, f32(2.0))
-    t18 = fadd(t12, t17)
-    t19 = fsub(t18, t12)
-    t20 = -(f32(0.0) if t8 else -fmul(fsub(libdevice.fmaf(t11, s0, weight_target), fmul(t10, s0_l)), t9))
-    t21 = fsub(t15, e1)
-    t22 = fmul(t14, fadd(fadd(fsub(e1, fsub(t15, t21)), fsub(m0, t21)), e1_l))
-    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t14, s0, z_loss), z_loss_l), fmul(t14, s0_l)), t9), t15)
-    t24 = f32(0.0) if t13 else fmul(fadd(fadd(libdevice.fmaf(t14, t15, -t16), t22), t23), f32(2.0))
-    t25 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t12, fsub(t18, t19)), fsub(t17, t19)), t20), t24)
-    t26 = fsub(t25, t25) == f32(0.0)
-    t27 = f32(0.0) if t7 else t18
-    t28 = fadd(t27, t25)
-    t29 = t28 if t26 else t27
-    t30 = (fsub(t25, fsub(t28, t27)) if t26 else f32(0.0)) if fsub(t29, t29) == f32(0.0) else f32(0.0)
-    return t29, t30
+    t10 = -fmul(weight_target, t9)
+    t11 = -(f32(0.0) if t8 else t10)
+    t12 = z_loss == f32(0.0)
+    t13 = fmul(z_loss, t9)
+    t14 = fadd(e1, m0)
+    t15 = fmul(t13, t14)
+    t16 = f32(0.0) if t12 else fmul(t15, f32(2.0))
+    t17 = fadd(t11, t16)
+    t18 = fsub(t17, t11)
+    t19 = -(f32(0.0) if t8 else -fmul(libdevice.fmaf(t10, s0_l, libdevice.fmaf(t10, s0, weight_target)), t9))
+    t20 = -t13
+    t21 = fsub(t14, e1)
+    t22 = fadd(fadd(fsub(e1, fsub(t14, t21)), fsub(m0, t21)), e1_l)
+    t23 = fmul(libdevice.fmaf(t20, s0_l, fadd(libdevice.fmaf(t20, s0, z_loss), z_loss_l)), t9)
+    t24 = fmul(libdevice.fmaf(t23, t14, libdevice.fmaf(t13, t22, libdevice.fmaf(t13, t14, -t15))), f32(2.0))
+    t25 = fadd(fadd(fadd(fsub(t11, fsub(t17, t18)), fsub(t16, t18)), t19), f32(0.0) if t12 else t24)
+    t26 = f32(0.0) if t7 else t25
+    t27 = libdevice.fabsf(t26) < f32(math.inf)
+    t28 = f32(0.0) if t7 else t17
+    t29 = fadd(t28, t26)
+    t30 = t29 if t27 else t28
+    t31 = fsub(t26, fsub(t29, t28)) if t27 else f32(0.0)
+    t32 = t31 if libdevice.fabsf(t30) < f32(math.inf) else f32(0.0)
+    return t30, t32
 
 
 # e1 = log(s0)
@@ -578,7 +582,7 @@ def vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
     t2 = near_expf(t1)
     t3 = fsub(t1, input_K1)
     t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -587,11 +591,11 @@ def vjp_weight_f32_s0_core_index_label_smoothing_eq_0(m0, input_K1):
 def vjp_weight_f32_e0_core_index_label_smoothing_eq_0(s0, s0_l):
     t1 = inverse(s0)
     t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -605,20 +609,20 @@ def vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(
     t3 = fadd(target, t2)
     t4 = fsub(t3, target)
     t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = fsub(e0, input_target)
     t10 = fadd(t9, m0)
-    t11 = fmul(g, t10)
-    t12 = fsub(t10, t9)
-    t13 = -input_target
-    t14 = fsub(t9, t13)
-    t15 = fadd(fadd(fsub(t13, fsub(t9, t14)), fsub(e0, t14)), e0_l)
-    t16 = fmul(g, fadd(fadd(fsub(t9, fsub(t10, t12)), fsub(m0, t12)), t15))
-    t17 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t10, -t11), t16)) if t1 else f32(0.0)
-    t18 = (f32(0.0) if t8 else t11) if t1 else f32(0.0)
-    return fadd(t18, t17) if fsub(t17, t17) == f32(0.0) else t18
+    t11 = fsub(t10, t9)
+    t12 = -input_target
+    t13 = fsub(t9, t12)
+    t14 = fadd(fadd(fsub(t12, fsub(t9, t13)), fsub(e0, t13)), e0_l)
+    t15 = fmul(g, t10)
+    t16 = fadd(fadd(fsub(t9, fsub(t10, t11)), fsub(m0, t11)), t14)
+    t17 = (f32(0.0) if t8 else libdevice.fmaf(g, t16, libdevice.fmaf(g, t10, -t15))) if t1 else f32(0.0)
+    t18 = (f32(0.0) if t8 else t15) if t1 else f32(0.0)
+    return fadd(t18, t17) if libdevice.fabsf(t17) < f32(math.inf) else t18
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else g*(e0 + m0 - input[target])) if Eq(K, target) else 0)
@@ -646,28 +650,28 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_eq_0(g, ignore_index, igno
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = inverse(s0)
-    t9 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
-    t10 = fsub(t9, t9) == f32(0.0)
+    t9 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8), logf_low(s0))
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = libdevice.logf(s0)
     t12 = fadd(t11, t9)
     t13 = t12 if t10 else t11
     t14 = fadd(m0, t13)
     t15 = fsub(t14, m0)
     t16 = fadd(fadd(fsub(m0, fsub(t14, t15)), fsub(t13, t15)), fsub(t9, fsub(t12, t11)) if t10 else f32(0.0))
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t14, t16)
-    t19 = t18 if t17 else t14
-    t20 = fmul(g, t19)
-    t21 = fmul(t20, t19)
-    t22 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
-    t23 = fmul(fadd(libdevice.fmaf(g, t19, -t20), fmul(g, t22)), t19)
-    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t20, t19, -t21), fmul(t20, t22)), t23)
-    t25 = f32(0.0) if t7 else t21
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+    t19 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
+    t20 = t18 if t17 else t14
+    t21 = fmul(g, t20)
+    t22 = fmul(t21, t20)
+    t23 = libdevice.fmaf(t21, t19, libdevice.fmaf(t21, t20, -t22))
+    t24 = f32(0.0) if t7 else libdevice.fmaf(libdevice.fmaf(g, t19, libdevice.fmaf(g, t20, -t21)), t20, t23)
+    t25 = f32(0.0) if t7 else t22
+    return fadd(t25, t24) if libdevice.fabsf(t24) < f32(math.inf) else t25
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -701,7 +705,7 @@ def share_f32_out_core_index_label_smoothing_eq_0(ignore_index, ignore_index_l, 
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return f32(0.0) if t7 else weight_target
@@ -720,7 +724,7 @@ def share_vjp_weight_f32_dweight_core_index_label_smoothing_eq_0(i_K, g, ignore_
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
@@ -3609,8 +3613,8 @@ def value_f32_s0_core_index_label_smoothing_ne_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
     t2 = expf(t1)
     t3 = fsub(t1, input_K1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2, expf_low(t1))
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -3618,12 +3622,12 @@ def value_f32_s0_core_index_label_smoothing_ne_0(m0, input_K1):
 @core
 def value_f32_e0_core_index_label_smoothing_ne_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -3638,10 +3642,10 @@ def value_f32_s1_core_index_label_smoothing_ne_0(e0, e0_l, m0, input_K1, weight_
     t6 = fsub(t4, t3)
     t7 = fsub(t3, input_K1)
     t8 = fadd(fadd(fsub(input_K1, fsub(t3, t7)), fsub(t2, t7)), -e0_l)
-    t9 = fmul(weight_K1, fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8))
-    t10 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_K1, t4, -t5), t9))
+    t9 = fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8)
+    t10 = f32(0.0) if t1 else libdevice.fmaf(weight_K1, t9, libdevice.fmaf(weight_K1, t4, -t5))
     t11 = -(f32(0.0) if t1 else t5)
-    t12 = t10 if fsub(t10, t10) == f32(0.0) else f32(0.0)
+    t12 = -t10 if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -3669,7 +3673,7 @@ def value_f32_out_core_index_label_smoothing_ne_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = fdiv(label_smoothing, n_K)
@@ -3679,7 +3683,7 @@ def value_f32_out_core_index_label_smoothing_ne_0(
     t12 = fadd(t11, f32(1.0))
     t13 = fsub(t12, t11)
     t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), -label_smoothing_l)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t12, t14)
     t17 = t16 if t15 else t12
     t18 = fmul(weight_target, t17)
@@ -3687,51 +3691,52 @@ def value_f32_out_core_index_label_smoothing_ne_0(
     t20 = fadd(input_target, t19)
     t21 = fsub(t20, input_target)
     t22 = fadd(fadd(fsub(input_target, fsub(t20, t21)), fsub(t19, t21)), -e0_l)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t20, t22)
     t25 = t24 if t23 else t20
     t26 = fsub(t25, m0)
     t27 = fsub(t26, t25)
     t28 = fadd(fsub(t25, fsub(t26, t27)), fsub(-m0, t27))
     t29 = fadd(t28, fsub(t22, fsub(t24, t20)) if t23 else f32(0.0))
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t26, t29)
     t32 = t31 if t30 else t26
     t33 = fmul(t18, t32)
     t34 = -(f32(0.0) if t10 else t33)
     t35 = fadd(t9, t34)
     t36 = fsub(t35, t9)
-    t37 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
-    t38 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t37)
-    t39 = fmul(weight_target, fsub(t14, fsub(t16, t12)) if t15 else f32(0.0))
-    t40 = fadd(libdevice.fmaf(t18, t32, -t33), fmul(t18, fsub(t29, fsub(t31, t26)) if t30 else f32(0.0)))
-    t41 = -(f32(0.0) if t10 else fadd(t40, fmul(fadd(libdevice.fmaf(weight_target, t17, -t18), t39), t32)))
-    t42 = fadd(fadd(fadd(fsub(t9, fsub(t35, t36)), fsub(t34, t36)), t38), t41)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = fadd(t35, t42)
-    t45 = t44 if t43 else t35
-    t46 = z_loss == f32(0.0)
-    t47 = fadd(e0, m0)
-    t48 = fsub(t47, e0)
-    t49 = fadd(fadd(fsub(e0, fsub(t47, t48)), fsub(m0, t48)), e0_l)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = fadd(t47, t49)
-    t52 = t51 if t50 else t47
-    t53 = fmul(z_loss, t52)
-    t54 = fmul(t53, t52)
-    t55 = f32(0.0) if t46 else t54
-    t56 = fadd(t45, t55)
-    t57 = fsub(t56, t45)
-    t58 = fadd(fsub(t45, fsub(t56, t57)), fsub(t55, t57))
-    t59 = fsub(t49, fsub(t51, t47)) if t50 else f32(0.0)
-    t60 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t52, -t53), fmul(z_loss, t59)), fmul(z_loss_l, t52)), t52)
-    t61 = f32(0.0) if t46 else fadd(fadd(libdevice.fmaf(t53, t52, -t54), fmul(t53, t59)), t60)
-    t62 = fadd(fadd(t58, fsub(t42, fsub(t44, t35)) if t43 else f32(0.0)), t61)
-    t63 = fsub(t62, t62) == f32(0.0)
-    t64 = fadd(t56, t62)
-    t65 = f32(0.0) if t7 else fsub(t62, fsub(t64, t56)) if t63 else f32(0.0)
-    t66 = f32(0.0) if t7 else t64 if t63 else t56
-    return fadd(t66, t65) if fsub(t65, t65) == f32(0.0) else t66
+    t37 = fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
+    t38 = libdevice.fmaf(t37, s1, libdevice.fmaf(t8, s1_l, libdevice.fmaf(t8, s1, -t9)))
+    t39 = fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)
+    t40 = libdevice.fmaf(t18, fsub(t29, fsub(t31, t26)) if t30 else f32(0.0), libdevice.fmaf(t18, t32, -t33))
+    t41 = libdevice.fmaf(weight_target, t39, libdevice.fmaf(weight_target, t17, -t18))
+    t42 = fadd(fadd(fsub(t9, fsub(t35, t36)), fsub(t34, t36)), t38)
+    t43 = fadd(t42, -(f32(0.0) if t10 else libdevice.fmaf(t41, t32, t40)))
+    t44 = libdevice.fabsf(t43) < f32(math.inf)
+    t45 = fadd(t35, t43)
+    t46 = t45 if t44 else t35
+    t47 = z_loss == f32(0.0)
+    t48 = fadd(e0, m0)
+    t49 = fsub(t48, e0)
+    t50 = fadd(fadd(fsub(e0, fsub(t48, t49)), fsub(m0, t49)), e0_l)
+    t51 = libdevice.fabsf(t50) < f32(math.inf)
+    t52 = fadd(t48, t50)
+    t53 = t52 if t51 else t48
+    t54 = fmul(z_loss, t53)
+    t55 = fmul(t54, t53)
+    t56 = f32(0.0) if t47 else t55
+    t57 = fadd(t46, t56)
+    t58 = fsub(t57, t46)
+    t59 = fadd(fsub(t46, fsub(t57, t58)), fsub(t56, t58))
+    t60 = fsub(t50, fsub(t52, t48)) if t51 else f32(0.0)
+    t61 = libdevice.fmaf(z_loss_l, t53, libdevice.fmaf(z_loss, t60, libdevice.fmaf(z_loss, t53, -t54)))
+    t62 = libdevice.fmaf(t61, t53, libdevice.fmaf(t54, t60, libdevice.fmaf(t54, t53, -t55)))
+    t63 = fadd(fadd(t59, fsub(t43, fsub(t45, t35)) if t44 else f32(0.0)), f32(0.0) if t47 else t62)
+    t64 = libdevice.fabsf(t63) < f32(math.inf)
+    t65 = fadd(t57, t63)
+    t66 = f32(0.0) if t7 else fsub(t63, fsub(t65, t57)) if t64 else f32(0.0)
+    t67 = f32(0.0) if t7 else t65 if t64 else t57
+    return fadd(t67, t66) if libdevice.fabsf(t66) < f32(math.inf) else t67
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -3851,18 +3856,18 @@ def vjp_f32_e0_core_index_label_smoothing_ne_0(m0, input_K):
     t1 = fsub(input_K, m0)
     t2 = fsub(t1, input_K)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
 def vjp_f32_s0_core_index_label_smoothing_ne_0(e0_K1, e0_K1_l):
-    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_K1_l if libdevice.fabsf(e0_K1_l) < f32(math.inf) else f32(0.0)
     return e0_K1, t1
 
 
@@ -3875,30 +3880,32 @@ def vjp_f32_s3_core_index_label_smoothing_ne_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = fdiv(label_smoothing, n_K)
     t9 = fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
     t10 = f32(0.0) if t7 else t9
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = f32(0.0) if t7 else t8
     t13 = fadd(t12, t10)
     t14 = t13 if t11 else t12
-    t15 = (fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)) if fsub(t14, t14) == f32(0.0) else f32(0.0)
-    return t14, t15
+    t15 = fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)
+    t16 = t15 if libdevice.fabsf(t14) < f32(math.inf) else f32(0.0)
+    return t14, t16
 
 
 # r_s0 = 1/s0
 @core
 def vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s4_of = sum over K.1 of weighted(weight[K.1], -r_s0)
@@ -3906,9 +3913,9 @@ def vjp_f32_r_s0_core_index_label_smoothing_ne_0(s0, s0_l):
 def vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
     t1 = weight_K1 == f32(0.0)
     t2 = -fmul(r_s0, weight_K1)
-    t3 = f32(0.0) if t1 else -fadd(libdevice.fmaf(r_s0, weight_K1, t2), fmul(r_s0_l, weight_K1))
+    t3 = f32(0.0) if t1 else -libdevice.fmaf(r_s0_l, weight_K1, libdevice.fmaf(r_s0, weight_K1, t2))
     t4 = f32(0.0) if t1 else t2
-    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    t5 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t4, t5
 
 
@@ -3916,12 +3923,13 @@ def vjp_f32_s4_of_core_index_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
 @core
 def vjp_f32_s4_core_index_label_smoothing_ne_0(s3, s3_l, s4_of, s4_of_l):
     t1 = -fmul(s3, s4_of)
-    t2 = -fadd(fadd(libdevice.fmaf(s3, s4_of, t1), fmul(s3, s4_of_l)), fmul(s3_l, s4_of))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = libdevice.fmaf(s3_l, s4_of, libdevice.fmaf(s3, s4_of_l, libdevice.fmaf(s3, s4_of, t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
+    t4 = -t2
+    t5 = fadd(t1, t4)
+    t6 = t5 if t3 else t1
+    t7 = (fsub(t4, fsub(t5, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(m0 + log(s0))/s0) - weighted(weight[target],
@@ -3946,7 +3954,7 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -3966,23 +3974,27 @@ def vjp_f32_s5_core_index_label_smoothing_ne_0(
     t22 = fadd(t15, t21)
     t23 = fsub(t22, t15)
     t24 = fsub(t15, s4)
-    t25 = fsub(t12, t11)
-    t26 = fmul(t10, fadd(fadd(fsub(t11, fsub(t12, t25)), fsub(f32(1.0), t25)), -label_smoothing_l))
-    t27 = fmul(fmul(fsub(libdevice.fmaf(-t10, s0, weight_target), fmul(t10, s0_l)), t9), t12)
-    t28 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t10, t12, t13), t26), t27))
-    t29 = fadd(fadd(fadd(fsub(s4, fsub(t15, t24)), fsub(t14, t24)), s4_l), t28)
-    t30 = fsub(t19, m0)
-    t31 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t9, s0, f32(1.0)), t9, t9)))
-    t32 = fmul(t17, fadd(fadd(fsub(m0, fsub(t19, t30)), fsub(t18, t30)), t31))
-    t33 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t17, s0, z_loss), z_loss_l), fmul(t17, s0_l)), t9), t19)
-    t34 = f32(0.0) if t16 else fmul(fadd(fadd(libdevice.fmaf(t17, t19, -t20), t32), t33), f32(2.0))
-    t35 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t15, fsub(t22, t23)), fsub(t21, t23)), t29), t34)
-    t36 = fsub(t35, t35) == f32(0.0)
-    t37 = f32(0.0) if t7 else t22
-    t38 = fadd(t37, t35)
-    t39 = t38 if t36 else t37
-    t40 = (fsub(t35, fsub(t38, t37)) if t36 else f32(0.0)) if fsub(t39, t39) == f32(0.0) else f32(0.0)
-    return t39, t40
+    t25 = -t10
+    t26 = fsub(t12, t11)
+    t27 = fadd(fadd(fsub(t11, fsub(t12, t26)), fsub(f32(1.0), t26)), -label_smoothing_l)
+    t28 = fmul(libdevice.fmaf(t25, s0_l, libdevice.fmaf(t25, s0, weight_target)), t9)
+    t29 = -libdevice.fmaf(t28, t12, libdevice.fmaf(t10, t27, libdevice.fmaf(t10, t12, t13)))
+    t30 = fadd(fadd(fadd(fsub(s4, fsub(t15, t24)), fsub(t14, t24)), s4_l), -(f32(0.0) if t8 else t29))
+    t31 = -t17
+    t32 = fsub(t19, m0)
+    t33 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t9, s0, f32(1.0)), t9, t9), logf_low(s0))
+    t34 = fadd(fadd(fsub(m0, fsub(t19, t32)), fsub(t18, t32)), t33)
+    t35 = fmul(libdevice.fmaf(t31, s0_l, fadd(libdevice.fmaf(t31, s0, z_loss), z_loss_l)), t9)
+    t36 = fmul(libdevice.fmaf(t35, t19, libdevice.fmaf(t17, t34, libdevice.fmaf(t17, t19, -t20))), f32(2.0))
+    t37 = fadd(fadd(fadd(fsub(t15, fsub(t22, t23)), fsub(t21, t23)), t30), f32(0.0) if t16 else t36)
+    t38 = f32(0.0) if t7 else t37
+    t39 = libdevice.fabsf(t38) < f32(math.inf)
+    t40 = f32(0.0) if t7 else t22
+    t41 = fadd(t40, t38)
+    t42 = t41 if t39 else t40
+    t43 = fsub(t38, fsub(t41, t40)) if t39 else f32(0.0)
+    t44 = t43 if libdevice.fabsf(t42) < f32(math.inf) else f32(0.0)
+    return t42, t44
 
 
 # dinput[K] = g*(((0 if Eq(target, ignore_index) else -weighted(weight[target], 1 - label_smoothing)) if Eq(K,
@@ -4011,7 +4023,7 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     t3 = fadd(target, t2)
     t4 = fsub(t3, target)
     t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = weight_target == f32(0.0)
@@ -4027,18 +4039,19 @@ def vjp_f32_dinput_core_index_label_smoothing_ne_0(
     t19 = fmul(e0_K, s5)
     t20 = f32(0.0) if t8 else f32(0.0) if t18 else t19
     t21 = fadd(t17, t20)
-    t22 = fmul(g, t21)
-    t23 = fsub(t21, t17)
-    t24 = fsub(t17, t13)
-    t25 = fsub(t11, t10)
-    t26 = fmul(weight_target, fadd(fadd(fsub(t10, fsub(t11, t25)), fsub(f32(1.0), t25)), -label_smoothing_l))
-    t27 = f32(0.0) if t8 else -(f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t11, -t12), t26))
-    t28 = fadd(fadd(fsub(t13, fsub(t17, t24)), fsub(t16, t24)), t27 if t1 else f32(0.0))
-    t29 = fadd(t28, f32(0.0) if t8 else -fadd(libdevice.fmaf(s3, t14, t15), fmul(s3_l, t14)))
-    t30 = f32(0.0) if t18 else fadd(fadd(libdevice.fmaf(e0_K, s5, -t19), fmul(e0_K, s5_l)), fmul(e0_K_l, s5))
-    t31 = fmul(g, fadd(fadd(fadd(fsub(t17, fsub(t21, t23)), fsub(t20, t23)), t29), f32(0.0) if t8 else t30))
-    t32 = fadd(libdevice.fmaf(g, t21, -t22), t31)
-    return fadd(t22, t32) if fsub(t32, t32) == f32(0.0) else t22
+    t22 = fsub(t21, t17)
+    t23 = fsub(t17, t13)
+    t24 = fsub(t11, t10)
+    t25 = fadd(fadd(fsub(t10, fsub(t11, t24)), fsub(f32(1.0), t24)), -label_smoothing_l)
+    t26 = -(f32(0.0) if t9 else libdevice.fmaf(weight_target, t25, libdevice.fmaf(weight_target, t11, -t12)))
+    t27 = fadd(fadd(fsub(t13, fsub(t17, t23)), fsub(t16, t23)), (f32(0.0) if t8 else t26) if t1 else f32(0.0))
+    t28 = fadd(t27, f32(0.0) if t8 else -libdevice.fmaf(s3_l, t14, libdevice.fmaf(s3, t14, t15)))
+    t29 = libdevice.fmaf(e0_K_l, s5, libdevice.fmaf(e0_K, s5_l, libdevice.fmaf(e0_K, s5, -t19)))
+    t30 = fadd(fadd(fsub(t17, fsub(t21, t22)), fsub(t20, t22)), t28)
+    t31 = fmul(g, t21)
+    t32 = fadd(t30, f32(0.0) if t8 else f32(0.0) if t18 else t29)
+    t33 = libdevice.fmaf(g, t32, libdevice.fmaf(g, t21, -t31))
+    return fadd(t31, t33) if libdevice.fabsf(t33) < f32(math.inf) else t31
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -4196,10 +4209,10 @@ def value_and_grad_f32_s1_core_index_label_smoothing_ne_0(e1, e1_l, m0, input_K1
     t6 = fsub(t4, t3)
     t7 = fsub(t3, input_K1)
     t8 = fadd(fadd(fsub(input_K1, fsub(t3, t7)), fsub(t2, t7)), -e1_l)
-    t9 = fmul(weight_K1, fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8))
-    t10 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_K1, t4, -t5), t9))
+    t9 = fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8)
+    t10 = f32(0.0) if t1 else libdevice.fmaf(weight_K1, t9, libdevice.fmaf(weight_K1, t4, -t5))
     t11 = -(f32(0.0) if t1 else t5)
-    t12 = t10 if fsub(t10, t10) == f32(0.0) else f32(0.0)
+    t12 = -t10 if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -4227,7 +4240,7 @@ def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = fdiv(label_smoothing, n_K)
@@ -4237,7 +4250,7 @@ def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
     t12 = fadd(t11, f32(1.0))
     t13 = fsub(t12, t11)
     t14 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(1.0), t13)), -label_smoothing_l)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t12, t14)
     t17 = t16 if t15 else t12
     t18 = fmul(weight_target, t17)
@@ -4245,51 +4258,52 @@ def value_and_grad_f32_out_core_index_label_smoothing_ne_0(
     t20 = fadd(input_target, t19)
     t21 = fsub(t20, input_target)
     t22 = fadd(fadd(fsub(input_target, fsub(t20, t21)), fsub(t19, t21)), -e1_l)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t20, t22)
     t25 = t24 if t23 else t20
     t26 = fsub(t25, m0)
     t27 = fsub(t26, t25)
     t28 = fadd(fsub(t25, fsub(t26, t27)), fsub(-m0, t27))
     t29 = fadd(t28, fsub(t22, fsub(t24, t20)) if t23 else f32(0.0))
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t26, t29)
     t32 = t31 if t30 else t26
     t33 = fmul(t18, t32)
     t34 = -(f32(0.0) if t10 else t33)
     t35 = fadd(t9, t34)
     t36 = fsub(t35, t9)
-    t37 = fmul(fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s1)
-    t38 = fadd(fadd(libdevice.fmaf(t8, s1, -t9), fmul(t8, s1_l)), t37)
-    t39 = fmul(weight_target, fsub(t14, fsub(t16, t12)) if t15 else f32(0.0))
-    t40 = fadd(libdevice.fmaf(t18, t32, -t33), fmul(t18, fsub(t29, fsub(t31, t26)) if t30 else f32(0.0)))
-    t41 = -(f32(0.0) if t10 else fadd(t40, fmul(fadd(libdevice.fmaf(weight_target, t17, -t18), t39), t32)))
-    t42 = fadd(fadd(fadd(fsub(t9, fsub(t35, t36)), fsub(t34, t36)), t38), t41)
-    t43 = fsub(t42, t42) == f32(0.0)
-    t44 = fadd(t35, t42)
-    t45 = t44 if t43 else t35
-    t46 = z_loss == f32(0.0)
-    t47 = fadd(e1, m0)
-    t48 = fsub(t47, e1)
-    t49 = fadd(fadd(fsub(e1, fsub(t47, t48)), fsub(m0, t48)), e1_l)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = fadd(t47, t49)
-    t52 = t51 if t50 else t47
-    t53 = fmul(z_loss, t52)
-    t54 = fmul(t53, t52)
-    t55 = f32(0.0) if t46 else t54
-    t56 = fadd(t45, t55)
-    t57 = fsub(t56, t45)
-    t58 = fadd(fsub(t45, fsub(t56, t57)), fsub(t55, t57))
-    t59 = fsub(t49, fsub(t51, t47)) if t50 else f32(0.0)
-    t60 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t52, -t53), fmul(z_loss, t59)), fmul(z_loss_l, t52)), t52)
-    t61 = f32(0.0) if t46 else fadd(fadd(libdevice.fmaf(t53, t52, -t54), fmul(t53, t59)), t60)
-    t62 = fadd(fadd(t58, fsub(t42, fsub(t44, t35)) if t43 else f32(0.0)), t61)
-    t63 = fsub(t62, t62) == f32(0.0)
-    t64 = fadd(t56, t62)
-    t65 = f32(0.0) if t7 else fsub(t62, fsub(t64, t56)) if t63 else f32(0.0)
-    t66 = f32(0.0) if t7 else t64 if t63 else t56
-    return fadd(t66, t65) if fsub(t65, t65) == f32(0.0) else t66
+    t37 = fmul(fadd(libdevice.fmaf(-t8, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
+    t38 = libdevice.fmaf(t37, s1, libdevice.fmaf(t8, s1_l, libdevice.fmaf(t8, s1, -t9)))
+    t39 = fsub(t14, fsub(t16, t12)) if t15 else f32(0.0)
+    t40 = libdevice.fmaf(t18, fsub(t29, fsub(t31, t26)) if t30 else f32(0.0), libdevice.fmaf(t18, t32, -t33))
+    t41 = libdevice.fmaf(weight_target, t39, libdevice.fmaf(weight_target, t17, -t18))
+    t42 = fadd(fadd(fsub(t9, fsub(t35, t36)), fsub(t34, t36)), t38)
+    t43 = fadd(t42, -(f32(0.0) if t10 else libdevice.fmaf(t41, t32, t40)))
+    t44 = libdevice.fabsf(t43) < f32(math.inf)
+    t45 = fadd(t35, t43)
+    t46 = t45 if t44 else t35
+    t47 = z_loss == f32(0.0)
+    t48 = fadd(e1, m0)
+    t49 = fsub(t48, e1)
+    t50 = fadd(fadd(fsub(e1, fsub(t48, t49)), fsub(m0, t49)), e1_l)
+    t51 = libdevice.fabsf(t50) < f32(math.inf)
+    t52 = fadd(t48, t50)
+    t53 = t52 if t51 else t48
+    t54 = fmul(z_loss, t53)
+    t55 = fmul(t54, t53)
+    t56 = f32(0.0) if t47 else t55
+    t57 = fadd(t46, t56)
+    t58 = fsub(t57, t46)
+    t59 = fadd(fsub(t46, fsub(t57, t58)), fsub(t56, t58))
+    t60 = fsub(t50, fsub(t52, t48)) if t51 else f32(0.0)
+    t61 = libdevice.fmaf(z_loss_l, t53, libdevice.fmaf(z_loss, t60, libdevice.fmaf(z_loss, t53, -t54)))
+    t62 = libdevice.fmaf(t61, t53, libdevice.fmaf(t54, t60, libdevice.fmaf(t54, t53, -t55)))
+    t63 = fadd(fadd(t59, fsub(t43, fsub(t45, t35)) if t44 else f32(0.0)), f32(0.0) if t47 else t62)
+    t64 = libdevice.fabsf(t63) < f32(math.inf)
+    t65 = fadd(t57, t63)
+    t66 = f32(0.0) if t7 else fsub(t63, fsub(t65, t57)) if t64 else f32(0.0)
+    t67 = f32(0.0) if t7 else t65 if t64 else t57
+    return fadd(t67, t66) if libdevice.fabsf(t66) < f32(math.inf) else t67
 
 
 # s5 = (0 if Eq(target, ignore_index) else s4 + weighted(z_loss, 2*(e1 + m0)/s0) - weighted(weight[target], -(1 -
@@ -4316,7 +4330,7 @@ def value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -4335,22 +4349,26 @@ def value_and_grad_f32_s5_core_index_label_smoothing_ne_0(
     t21 = fadd(t15, t20)
     t22 = fsub(t21, t15)
     t23 = fsub(t15, s4)
-    t24 = fsub(t12, t11)
-    t25 = fmul(t10, fadd(fadd(fsub(t11, fsub(t12, t24)), fsub(f32(1.0), t24)), -label_smoothing_l))
-    t26 = fmul(fmul(fsub(libdevice.fmaf(-t10, s0, weight_target), fmul(t10, s0_l)), t9), t12)
-    t27 = -(f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t10, t12, t13), t25), t26))
-    t28 = fadd(fadd(fadd(fsub(s4, fsub(t15, t23)), fsub(t14, t23)), s4_l), t27)
-    t29 = fsub(t18, e1)
-    t30 = fmul(t17, fadd(fadd(fsub(e1, fsub(t18, t29)), fsub(m0, t29)), e1_l))
-    t31 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t17, s0, z_loss), z_loss_l), fmul(t17, s0_l)), t9), t18)
-    t32 = f32(0.0) if t16 else fmul(fadd(fadd(libdevice.fmaf(t17, t18, -t19), t30), t31), f32(2.0))
-    t33 = f32(0.0) if t7 else fadd(fadd(fadd(fsub(t15, fsub(t21, t22)), fsub(t20, t22)), t28), t32)
-    t34 = fsub(t33, t33) == f32(0.0)
-    t35 = f32(0.0) if t7 else t21
-    t36 = fadd(t35, t33)
-    t37 = t36 if t34 else t35
-    t38 = (fsub(t33, fsub(t36, t35)) if t34 else f32(0.0)) if fsub(t37, t37) == f32(0.0) else f32(0.0)
-    return t37, t38
+    t24 = -t10
+    t25 = fsub(t12, t11)
+    t26 = fadd(fadd(fsub(t11, fsub(t12, t25)), fsub(f32(1.0), t25)), -label_smoothing_l)
+    t27 = fmul(libdevice.fmaf(t24, s0_l, libdevice.fmaf(t24, s0, weight_target)), t9)
+    t28 = -libdevice.fmaf(t27, t12, libdevice.fmaf(t10, t26, libdevice.fmaf(t10, t12, t13)))
+    t29 = fadd(fadd(fadd(fsub(s4, fsub(t15, t23)), fsub(t14, t23)), s4_l), -(f32(0.0) if t8 else t28))
+    t30 = -t17
+    t31 = fsub(t18, e1)
+    t32 = fadd(fadd(fsub(e1, fsub(t18, t31)), fsub(m0, t31)), e1_l)
+    t33 = fmul(libdevice.fmaf(t30, s0_l, fadd(libdevice.fmaf(t30, s0, z_loss), z_loss_l)), t9)
+    t34 = fmul(libdevice.fmaf(t33, t18, libdevice.fmaf(t17, t32, libdevice.fmaf(t17, t18, -t19))), f32(2.0))
+    t35 = fadd(fadd(fadd(fsub(t15, fsub(t21, t22)), fsub(t20, t22)), t29), f32(0.0) if t16 else t34)
+    t36 = f32(0.0) if t7 else t35
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
+    t38 = f32(0.0) if t7 else t21
+    t39 = fadd(t38, t36)
+    t40 = t39 if t37 else t38
+    t41 = fsub(t36, fsub(t39, t38)) if t37 else f32(0.0)
+    t42 = t41 if libdevice.fabsf(t40) < f32(math.inf) else f32(0.0)
+    return t40, t42
 
 
 # s1 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -4498,7 +4516,7 @@ def vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
     t3 = fadd(target, t2)
     t4 = fsub(t3, target)
     t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = -label_smoothing
@@ -4513,24 +4531,24 @@ def vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(
     t18 = fmul(s3, t17)
     t19 = f32(0.0) if t8 else t18
     t20 = fadd(t15, t19)
-    t21 = fmul(g, t20)
-    t22 = fsub(t20, t15)
+    t21 = fsub(t20, t15)
+    t22 = fsub(t10, t9)
     t23 = fsub(t13, t12)
     t24 = fsub(t12, input_target)
     t25 = fadd(fadd(fsub(input_target, fsub(t12, t24)), fsub(t11, t24)), -e0_l)
-    t26 = fmul(t10, fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(-m0, t23)), t25))
-    t27 = fsub(t10, t9)
-    t28 = fmul(fadd(fadd(fsub(t9, fsub(t10, t27)), fsub(f32(1.0), t27)), -label_smoothing_l), t13)
-    t29 = (f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t10, t13, t14), t26), t28)) if t1 else f32(0.0)
-    t30 = fsub(t17, t16)
-    t31 = -input_K
-    t32 = fsub(t16, t31)
-    t33 = fadd(fadd(fsub(t31, fsub(t16, t32)), fsub(e0, t32)), e0_l)
-    t34 = fmul(s3, fadd(fadd(fsub(t16, fsub(t17, t30)), fsub(m0, t30)), t33))
-    t35 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(s3, t17, -t18), t34), fmul(s3_l, t17))
-    t36 = fmul(g, fadd(fadd(fadd(fsub(t15, fsub(t20, t22)), fsub(t19, t22)), t29), t35))
-    t37 = fadd(libdevice.fmaf(g, t20, -t21), t36)
-    return fadd(t21, t37) if fsub(t37, t37) == f32(0.0) else t21
+    t26 = fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(-m0, t23)), t25)
+    t27 = fadd(fadd(fsub(t9, fsub(t10, t22)), fsub(f32(1.0), t22)), -label_smoothing_l)
+    t28 = -libdevice.fmaf(t27, t13, libdevice.fmaf(t10, t26, libdevice.fmaf(t10, t13, t14)))
+    t29 = fsub(t17, t16)
+    t30 = -input_K
+    t31 = fsub(t16, t30)
+    t32 = fadd(fadd(fsub(t30, fsub(t16, t31)), fsub(e0, t31)), e0_l)
+    t33 = fadd(fadd(fsub(t16, fsub(t17, t29)), fsub(m0, t29)), t32)
+    t34 = libdevice.fmaf(s3_l, t17, libdevice.fmaf(s3, t33, libdevice.fmaf(s3, t17, -t18)))
+    t35 = fadd(fadd(fsub(t15, fsub(t20, t21)), fsub(t19, t21)), (f32(0.0) if t8 else t28) if t1 else f32(0.0))
+    t36 = fmul(g, t20)
+    t37 = libdevice.fmaf(g, fadd(t35, f32(0.0) if t8 else t34), libdevice.fmaf(g, t20, -t36))
+    return fadd(t36, t37) if libdevice.fabsf(t37) < f32(math.inf) else t36
 
 
 # dweight[K] = g*(((0 if Eq(target, ignore_index) else -(1 - label_smoothing)*(-e0 - m0 + input[target])) if Eq(K,
@@ -4583,7 +4601,7 @@ def vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = fdiv(s1, n_K)
@@ -4593,19 +4611,19 @@ def vjp_label_smoothing_f32_dlabel_smoothing_core_index_label_smoothing_ne_0(
     t12 = fmul(weight_target, t11)
     t13 = -(f32(0.0) if t9 else t12)
     t14 = fadd(t8, t13)
-    t15 = fmul(g, t14)
-    t16 = fsub(t14, t8)
-    t17 = fmul(fadd(libdevice.fmaf(-t8, n_K, s1), s1_l), inverse(n_K))
-    t18 = fsub(t11, t10)
-    t19 = -input_target
-    t20 = fsub(t10, t19)
-    t21 = fadd(fadd(fsub(t19, fsub(t10, t20)), fsub(e0, t20)), e0_l)
-    t22 = fmul(weight_target, fadd(fadd(fsub(t10, fsub(t11, t18)), fsub(m0, t18)), t21))
-    t23 = -(f32(0.0) if t9 else fadd(libdevice.fmaf(weight_target, t11, -t12), t22))
-    t24 = fmul(g, fadd(fadd(fadd(fsub(t8, fsub(t14, t16)), fsub(t13, t16)), t17), t23))
-    t25 = f32(0.0) if t7 else fadd(libdevice.fmaf(g, t14, -t15), t24)
-    t26 = f32(0.0) if t7 else t15
-    return fadd(t26, t25) if fsub(t25, t25) == f32(0.0) else t26
+    t15 = fsub(t14, t8)
+    t16 = fadd(fsub(t8, fsub(t14, t15)), fsub(t13, t15))
+    t17 = fsub(t11, t10)
+    t18 = -input_target
+    t19 = fsub(t10, t18)
+    t20 = fadd(fadd(fsub(t18, fsub(t10, t19)), fsub(e0, t19)), e0_l)
+    t21 = fadd(fadd(fsub(t10, fsub(t11, t17)), fsub(m0, t17)), t20)
+    t22 = -(f32(0.0) if t9 else libdevice.fmaf(weight_target, t21, libdevice.fmaf(weight_target, t11, -t12)))
+    t23 = fmul(g, t14)
+    t24 = fadd(libdevice.fmaf(fadd(libdevice.fmaf(-t8, n_K, s1), s1_l), inverse(n_K), t16), t22)
+    t25 = f32(0.0) if t7 else libdevice.fmaf(g, t24, libdevice.fmaf(g, t14, -t23))
+    t26 = f32(0.0) if t7 else t23
+    return fadd(t26, t25) if libdevice.fabsf(t25) < f32(math.inf) else t26
 
 
 # dlabel_smoothing = (0 if Eq(target, ignore_index) else g*(s1/|K| - weighted(weight[target], e0 + m0 -
@@ -4644,28 +4662,28 @@ def vjp_z_loss_f32_dz_loss_core_index_label_smoothing_ne_0(g, ignore_index, igno
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = inverse(s0)
-    t9 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
-    t10 = fsub(t9, t9) == f32(0.0)
+    t9 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8), logf_low(s0))
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = libdevice.logf(s0)
     t12 = fadd(t11, t9)
     t13 = t12 if t10 else t11
     t14 = fadd(m0, t13)
     t15 = fsub(t14, m0)
     t16 = fadd(fadd(fsub(m0, fsub(t14, t15)), fsub(t13, t15)), fsub(t9, fsub(t12, t11)) if t10 else f32(0.0))
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t14, t16)
-    t19 = t18 if t17 else t14
-    t20 = fmul(g, t19)
-    t21 = fmul(t20, t19)
-    t22 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
-    t23 = fmul(fadd(libdevice.fmaf(g, t19, -t20), fmul(g, t22)), t19)
-    t24 = f32(0.0) if t7 else fadd(fadd(libdevice.fmaf(t20, t19, -t21), fmul(t20, t22)), t23)
-    t25 = f32(0.0) if t7 else t21
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+    t19 = fsub(t16, fsub(t18, t14)) if t17 else f32(0.0)
+    t20 = t18 if t17 else t14
+    t21 = fmul(g, t20)
+    t22 = fmul(t21, t20)
+    t23 = libdevice.fmaf(t21, t19, libdevice.fmaf(t21, t20, -t22))
+    t24 = f32(0.0) if t7 else libdevice.fmaf(libdevice.fmaf(g, t19, libdevice.fmaf(g, t20, -t21)), t20, t23)
+    t25 = f32(0.0) if t7 else t22
+    return fadd(t25, t24) if libdevice.fabsf(t24) < f32(math.inf) else t25
 
 
 # dz_loss = (0 if Eq(target, ignore_index) else g*(m0 + log(s0))**2)
@@ -4699,7 +4717,7 @@ def share_f32_out_core_index_label_smoothing_ne_0(ignore_index, ignore_index_l, 
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return f32(0.0) if t7 else weight_target
@@ -4718,7 +4736,7 @@ def share_vjp_weight_f32_dweight_core_index_label_smoothing_ne_0(i_K, g, ignore_
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)
@@ -8779,8 +8797,8 @@ def value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
     t2 = expf(t1)
     t3 = fsub(t1, input_K1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2, expf_low(t1))
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -8788,12 +8806,12 @@ def value_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
 @core
 def value_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -8809,11 +8827,12 @@ def value_f32_s1_core_prob_label_smoothing_eq_0(e0, e0_l, m0, input_K1, target_K
     t7 = fsub(t5, t4)
     t8 = fsub(t4, input_K1)
     t9 = fadd(fadd(fsub(input_K1, fsub(t4, t8)), fsub(t3, t8)), -e0_l)
-    t10 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t1, fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)))
-    t11 = -(f32(0.0) if t2 else fadd(t10, fmul(libdevice.fmaf(target_K1, weight_K1, -t1), t5)))
-    t12 = -(f32(0.0) if t2 else t6)
-    t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t10 = fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)
+    t11 = libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t5, -t6))
+    t12 = f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(target_K1, weight_K1, -t1), t5, t11)
+    t13 = -(f32(0.0) if t2 else t6)
+    t14 = -t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # out = s1 + weighted(z_loss, (e0 + m0)**2)
@@ -8823,7 +8842,7 @@ def value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss,
     t2 = fadd(e0, m0)
     t3 = fsub(t2, e0)
     t4 = fadd(fadd(fsub(e0, fsub(t2, t3)), fsub(m0, t3)), e0_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = fmul(z_loss, t7)
@@ -8832,14 +8851,14 @@ def value_f32_out_core_prob_label_smoothing_eq_0(e0, e0_l, m0, s1, s1_l, z_loss,
     t11 = fadd(s1, t10)
     t12 = fsub(t11, s1)
     t13 = fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)
-    t14 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t7, -t8), fmul(z_loss, t13)), fmul(z_loss_l, t7)), t7)
-    t15 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t8, t7, -t9), fmul(t8, t13)), t14)
+    t14 = libdevice.fmaf(z_loss_l, t7, libdevice.fmaf(z_loss, t13, libdevice.fmaf(z_loss, t7, -t8)))
+    t15 = f32(0.0) if t1 else libdevice.fmaf(t14, t7, libdevice.fmaf(t8, t13, libdevice.fmaf(t8, t7, -t9)))
     t16 = fadd(fadd(fadd(fsub(s1, fsub(t11, t12)), fsub(t10, t12)), s1_l), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t11, t16)
     t19 = fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)
     t20 = t18 if t17 else t11
-    return fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
+    return fadd(t20, t19) if libdevice.fabsf(t19) < f32(math.inf) else t20
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -8922,18 +8941,18 @@ def vjp_f32_e0_core_prob_label_smoothing_eq_0(m0, input_K):
     t1 = fsub(input_K, m0)
     t2 = fsub(t1, input_K)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
 def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1, e0_K1_l):
-    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_K1_l if libdevice.fabsf(e0_K1_l) < f32(math.inf) else f32(0.0)
     return e0_K1, t1
 
 
@@ -8941,12 +8960,13 @@ def vjp_f32_s0_core_prob_label_smoothing_eq_0(e0_K1, e0_K1_l):
 @core
 def vjp_f32_r_s0_core_prob_label_smoothing_eq_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s3 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -r_s0)
@@ -8955,10 +8975,10 @@ def vjp_f32_s3_core_prob_label_smoothing_eq_0(r_s0, r_s0_l, target_K1, weight_K1
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
     t2 = fmul(r_s0, target_K1)
     t3 = -fmul(t2, weight_K1)
-    t4 = fmul(fadd(libdevice.fmaf(r_s0, target_K1, -t2), fmul(r_s0_l, target_K1)), weight_K1)
-    t5 = -(f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4))
+    t4 = libdevice.fmaf(r_s0_l, target_K1, libdevice.fmaf(r_s0, target_K1, -t2))
+    t5 = f32(0.0) if t1 else -libdevice.fmaf(t4, weight_K1, libdevice.fmaf(t2, weight_K1, t3))
     t6 = -(f32(0.0) if t1 else t3)
-    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t7 = -t5 if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -8974,17 +8994,19 @@ def vjp_f32_s4_core_prob_label_smoothing_eq_0(m0, s0, s0_l, s3, s3_l, z_loss, z_
     t7 = f32(0.0) if t1 else fmul(t6, f32(2.0))
     t8 = fadd(s3, t7)
     t9 = fsub(t8, s3)
-    t10 = fsub(t5, m0)
-    t11 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t2, s0, f32(1.0)), t2, t2)))
-    t12 = fadd(libdevice.fmaf(t3, t5, -t6), fmul(t3, fadd(fadd(fsub(m0, fsub(t5, t10)), fsub(t4, t10)), t11)))
-    t13 = fadd(t12, fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), t2), t5))
-    t14 = fadd(fadd(fsub(s3, fsub(t8, t9)), fsub(t7, t9)), s3_l)
-    t15 = fadd(t14, f32(0.0) if t1 else fmul(t13, f32(2.0)))
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = fadd(t8, t15)
-    t18 = t17 if t16 else t8
-    t19 = (fsub(t15, fsub(t17, t8)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t10 = -t3
+    t11 = fsub(t5, m0)
+    t12 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t2, s0, f32(1.0)), t2, t2), logf_low(s0))
+    t13 = fadd(fadd(fsub(m0, fsub(t5, t11)), fsub(t4, t11)), t12)
+    t14 = fmul(libdevice.fmaf(t10, s0_l, fadd(libdevice.fmaf(t10, s0, z_loss), z_loss_l)), t2)
+    t15 = fmul(libdevice.fmaf(t14, t5, libdevice.fmaf(t3, t13, libdevice.fmaf(t3, t5, -t6))), f32(2.0))
+    t16 = fadd(fadd(fadd(fsub(s3, fsub(t8, t9)), fsub(t7, t9)), s3_l), f32(0.0) if t1 else t15)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
+    t18 = fadd(t8, t16)
+    t19 = t18 if t17 else t8
+    t20 = fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)
+    t21 = t20 if libdevice.fabsf(t19) < f32(math.inf) else f32(0.0)
+    return t19, t21
 
 
 # dinput[K] = g*(weighted(s4, e0[K]) - weighted(target[K]*weight[K], 1))
@@ -8997,13 +9019,13 @@ def vjp_f32_dinput_core_prob_label_smoothing_eq_0(g, s4, s4_l, e0_K, e0_K_l, tar
     t5 = t4 == f32(0.0)
     t6 = -(f32(0.0) if t5 else t4)
     t7 = fadd(t3, t6)
-    t8 = fmul(g, t7)
-    t9 = fsub(t7, t3)
-    t10 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(e0_K, s4, -t2), fmul(e0_K, s4_l)), fmul(e0_K_l, s4))
-    t11 = -(f32(0.0) if t5 else libdevice.fmaf(target_K, weight_K, -t4))
-    t12 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t7, t9)), fsub(t6, t9)), t10), t11))
-    t13 = fadd(libdevice.fmaf(g, t7, -t8), t12)
-    return fadd(t8, t13) if fsub(t13, t13) == f32(0.0) else t8
+    t8 = fsub(t7, t3)
+    t9 = libdevice.fmaf(e0_K_l, s4, libdevice.fmaf(e0_K, s4_l, libdevice.fmaf(e0_K, s4, -t2)))
+    t10 = fadd(fadd(fsub(t3, fsub(t7, t8)), fsub(t6, t8)), f32(0.0) if t1 else t9)
+    t11 = fmul(g, t7)
+    t12 = fadd(t10, -(f32(0.0) if t5 else libdevice.fmaf(target_K, weight_K, -t4)))
+    t13 = libdevice.fmaf(g, t12, libdevice.fmaf(g, t7, -t11))
+    return fadd(t11, t13) if libdevice.fabsf(t13) < f32(math.inf) else t11
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -9106,11 +9128,12 @@ def value_and_grad_f32_s1_core_prob_label_smoothing_eq_0(e1, e1_l, m0, input_K1,
     t7 = fsub(t5, t4)
     t8 = fsub(t4, input_K1)
     t9 = fadd(fadd(fsub(input_K1, fsub(t4, t8)), fsub(t3, t8)), -e1_l)
-    t10 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t1, fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)))
-    t11 = -(f32(0.0) if t2 else fadd(t10, fmul(libdevice.fmaf(target_K1, weight_K1, -t1), t5)))
-    t12 = -(f32(0.0) if t2 else t6)
-    t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t10 = fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)
+    t11 = libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t5, -t6))
+    t12 = f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(target_K1, weight_K1, -t1), t5, t11)
+    t13 = -(f32(0.0) if t2 else t6)
+    t14 = -t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # out = s1 + weighted(z_loss, (e1 + m0)**2)
@@ -9120,7 +9143,7 @@ def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     t2 = fadd(e1, m0)
     t3 = fsub(t2, e1)
     t4 = fadd(fadd(fsub(e1, fsub(t2, t3)), fsub(m0, t3)), e1_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = fmul(z_loss, t7)
@@ -9129,14 +9152,14 @@ def value_and_grad_f32_out_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s1, s1_l
     t11 = fadd(s1, t10)
     t12 = fsub(t11, s1)
     t13 = fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)
-    t14 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t7, -t8), fmul(z_loss, t13)), fmul(z_loss_l, t7)), t7)
-    t15 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t8, t7, -t9), fmul(t8, t13)), t14)
+    t14 = libdevice.fmaf(z_loss_l, t7, libdevice.fmaf(z_loss, t13, libdevice.fmaf(z_loss, t7, -t8)))
+    t15 = f32(0.0) if t1 else libdevice.fmaf(t14, t7, libdevice.fmaf(t8, t13, libdevice.fmaf(t8, t7, -t9)))
     t16 = fadd(fadd(fadd(fsub(s1, fsub(t11, t12)), fsub(t10, t12)), s1_l), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t11, t16)
     t19 = fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)
     t20 = t18 if t17 else t11
-    return fadd(t20, t19) if fsub(t19, t19) == f32(0.0) else t20
+    return fadd(t20, t19) if libdevice.fabsf(t19) < f32(math.inf) else t20
 
 
 # s4 = s3 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -9150,16 +9173,18 @@ def value_and_grad_f32_s4_core_prob_label_smoothing_eq_0(e1, e1_l, m0, s0, s0_l,
     t6 = f32(0.0) if t1 else fmul(t5, f32(2.0))
     t7 = fadd(s3, t6)
     t8 = fsub(t7, s3)
-    t9 = fsub(t4, e1)
-    t10 = fadd(libdevice.fmaf(t3, t4, -t5), fmul(t3, fadd(fadd(fsub(e1, fsub(t4, t9)), fsub(m0, t9)), e1_l)))
-    t11 = fadd(t10, fmul(fmul(fsub(fadd(libdevice.fmaf(-t3, s0, z_loss), z_loss_l), fmul(t3, s0_l)), t2), t4))
-    t12 = fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l)
-    t13 = fadd(t12, f32(0.0) if t1 else fmul(t11, f32(2.0)))
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t7, t13)
-    t16 = t15 if t14 else t7
-    t17 = (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t16, t17
+    t9 = -t3
+    t10 = fsub(t4, e1)
+    t11 = fadd(fadd(fsub(e1, fsub(t4, t10)), fsub(m0, t10)), e1_l)
+    t12 = fmul(libdevice.fmaf(t9, s0_l, fadd(libdevice.fmaf(t9, s0, z_loss), z_loss_l)), t2)
+    t13 = fmul(libdevice.fmaf(t12, t4, libdevice.fmaf(t3, t11, libdevice.fmaf(t3, t4, -t5))), f32(2.0))
+    t14 = fadd(fadd(fadd(fsub(s3, fsub(t7, t8)), fsub(t6, t8)), s3_l), f32(0.0) if t1 else t13)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
+    t16 = fadd(t7, t14)
+    t17 = t16 if t15 else t7
+    t18 = fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)
+    t19 = t18 if libdevice.fabsf(t17) < f32(math.inf) else f32(0.0)
+    return t17, t19
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -9236,7 +9261,7 @@ def vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
     t2 = near_expf(t1)
     t3 = fsub(t1, input_K1)
     t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -9245,11 +9270,11 @@ def vjp_target_f32_s0_core_prob_label_smoothing_eq_0(m0, input_K1):
 def vjp_target_f32_e0_core_prob_label_smoothing_eq_0(s0, s0_l):
     t1 = inverse(s0)
     t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -9260,16 +9285,16 @@ def vjp_target_f32_dtarget_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input
     t2 = -e0
     t3 = fadd(input_K, t2)
     t4 = fsub(t3, m0)
-    t5 = fmul(weight_K, t4)
-    t6 = f32(0.0) if t1 else t5
-    t7 = -fmul(g, t6)
-    t8 = fsub(t4, t3)
-    t9 = fsub(t3, input_K)
-    t10 = fadd(fadd(fsub(input_K, fsub(t3, t9)), fsub(t2, t9)), -e0_l)
-    t11 = fmul(weight_K, fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(-m0, t8)), t10))
-    t12 = fmul(g, f32(0.0) if t1 else fadd(libdevice.fmaf(weight_K, t4, -t5), t11))
-    t13 = -fadd(libdevice.fmaf(g, t6, t7), t12)
-    return fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7
+    t5 = fsub(t4, t3)
+    t6 = fsub(t3, input_K)
+    t7 = fadd(fadd(fsub(input_K, fsub(t3, t6)), fsub(t2, t6)), -e0_l)
+    t8 = fmul(weight_K, t4)
+    t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(-m0, t5)), t7)
+    t10 = f32(0.0) if t1 else t8
+    t11 = -fmul(g, t10)
+    t12 = f32(0.0) if t1 else libdevice.fmaf(weight_K, t9, libdevice.fmaf(weight_K, t4, -t8))
+    t13 = libdevice.fmaf(g, t12, libdevice.fmaf(g, t10, t11))
+    return fadd(t11, -t13) if libdevice.fabsf(t13) < f32(math.inf) else t11
 
 
 # dtarget[K] = -g*weighted(weight[K], -e0 - m0 + input[K])
@@ -9297,16 +9322,16 @@ def vjp_weight_f32_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input
     t2 = -e0
     t3 = fadd(input_K, t2)
     t4 = fsub(t3, m0)
-    t5 = fmul(target_K, t4)
-    t6 = f32(0.0) if t1 else t5
-    t7 = -fmul(g, t6)
-    t8 = fsub(t4, t3)
-    t9 = fsub(t3, input_K)
-    t10 = fadd(fadd(fsub(input_K, fsub(t3, t9)), fsub(t2, t9)), -e0_l)
-    t11 = fmul(target_K, fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(-m0, t8)), t10))
-    t12 = fmul(g, f32(0.0) if t1 else fadd(libdevice.fmaf(target_K, t4, -t5), t11))
-    t13 = -fadd(libdevice.fmaf(g, t6, t7), t12)
-    return fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7
+    t5 = fsub(t4, t3)
+    t6 = fsub(t3, input_K)
+    t7 = fadd(fadd(fsub(input_K, fsub(t3, t6)), fsub(t2, t6)), -e0_l)
+    t8 = fmul(target_K, t4)
+    t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(-m0, t5)), t7)
+    t10 = f32(0.0) if t1 else t8
+    t11 = -fmul(g, t10)
+    t12 = f32(0.0) if t1 else libdevice.fmaf(target_K, t9, libdevice.fmaf(target_K, t4, -t8))
+    t13 = libdevice.fmaf(g, t12, libdevice.fmaf(g, t10, t11))
+    return fadd(t11, -t13) if libdevice.fabsf(t13) < f32(math.inf) else t11
 
 
 # dweight[K] = -g*weighted(target[K], -e0 - m0 + input[K])
@@ -9331,23 +9356,23 @@ def vjp_weight_f64_dweight_core_prob_label_smoothing_eq_0(e0, e0_l, g, m0, input
 @core
 def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_eq_0(g, m0, s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
     t7 = fadd(m0, t6)
     t8 = fsub(t7, m0)
     t9 = fadd(fadd(fsub(m0, fsub(t7, t8)), fsub(t6, t8)), fsub(t2, fsub(t5, t4)) if t3 else f32(0.0))
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fmul(g, t12)
-    t14 = fmul(t13, t12)
-    t15 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t16 = fmul(fadd(libdevice.fmaf(g, t12, -t13), fmul(g, t15)), t12)
-    t17 = fadd(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t13, t15)), t16)
-    return fadd(t14, t17) if fsub(t17, t17) == f32(0.0) else t14
+    t12 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t13 = t11 if t10 else t7
+    t14 = fmul(g, t13)
+    t15 = fmul(t14, t13)
+    t16 = libdevice.fmaf(t14, t12, libdevice.fmaf(t14, t13, -t15))
+    t17 = libdevice.fmaf(libdevice.fmaf(g, t12, libdevice.fmaf(g, t13, -t14)), t13, t16)
+    return fadd(t15, t17) if libdevice.fabsf(t17) < f32(math.inf) else t15
 
 
 # dz_loss = g*(m0 + log(s0))**2
@@ -12437,8 +12462,8 @@ def value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
     t1 = fsub(input_K1, m0)
     t2 = expf(t1)
     t3 = fsub(t1, input_K1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2, expf_low(t1))
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -12446,12 +12471,12 @@ def value_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
 @core
 def value_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -12467,11 +12492,12 @@ def value_f32_s1_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_K1, target_K
     t7 = fsub(t5, t4)
     t8 = fsub(t4, input_K1)
     t9 = fadd(fadd(fsub(input_K1, fsub(t4, t8)), fsub(t3, t8)), -e0_l)
-    t10 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t1, fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)))
-    t11 = -(f32(0.0) if t2 else fadd(t10, fmul(libdevice.fmaf(target_K1, weight_K1, -t1), t5)))
-    t12 = -(f32(0.0) if t2 else t6)
-    t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t10 = fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)
+    t11 = libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t5, -t6))
+    t12 = f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(target_K1, weight_K1, -t1), t5, t11)
+    t13 = -(f32(0.0) if t2 else t6)
+    t14 = -t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # s2 = sum over K.1 of -weighted(weight[K.1], -e0 - m0 + input[K.1])
@@ -12485,10 +12511,10 @@ def value_f32_s2_core_prob_label_smoothing_ne_0(e0, e0_l, m0, input_K1, weight_K
     t6 = fsub(t4, t3)
     t7 = fsub(t3, input_K1)
     t8 = fadd(fadd(fsub(input_K1, fsub(t3, t7)), fsub(t2, t7)), -e0_l)
-    t9 = fmul(weight_K1, fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8))
-    t10 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_K1, t4, -t5), t9))
+    t9 = fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8)
+    t10 = f32(0.0) if t1 else libdevice.fmaf(weight_K1, t9, libdevice.fmaf(weight_K1, t4, -t5))
     t11 = -(f32(0.0) if t1 else t5)
-    t12 = t10 if fsub(t10, t10) == f32(0.0) else f32(0.0)
+    t12 = -t10 if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -12501,7 +12527,7 @@ def value_f32_out_core_prob_label_smoothing_ne_0(
     t2 = fadd(t1, f32(1.0))
     t3 = fsub(t2, t1)
     t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -label_smoothing_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = fmul(s1, t7)
@@ -12509,18 +12535,18 @@ def value_f32_out_core_prob_label_smoothing_ne_0(
     t10 = fmul(t9, s2)
     t11 = fadd(t8, t10)
     t12 = fsub(t11, t8)
-    t13 = fadd(libdevice.fmaf(s1, t7, -t8), fmul(s1, fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)))
-    t14 = fmul(fmul(fadd(libdevice.fmaf(-t9, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
-    t15 = fadd(fadd(fsub(t8, fsub(t11, t12)), fsub(t10, t12)), fadd(t13, fmul(s1_l, t7)))
-    t16 = fadd(t15, fadd(fadd(libdevice.fmaf(t9, s2, -t10), fmul(t9, s2_l)), t14))
-    t17 = fsub(t16, t16) == f32(0.0)
+    t13 = libdevice.fmaf(s1, fsub(t4, fsub(t6, t2)) if t5 else f32(0.0), libdevice.fmaf(s1, t7, -t8))
+    t14 = fmul(fadd(libdevice.fmaf(-t9, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
+    t15 = fadd(fadd(fsub(t8, fsub(t11, t12)), fsub(t10, t12)), libdevice.fmaf(s1_l, t7, t13))
+    t16 = fadd(t15, libdevice.fmaf(t14, s2, libdevice.fmaf(t9, s2_l, libdevice.fmaf(t9, s2, -t10))))
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t11, t16)
     t19 = t18 if t17 else t11
     t20 = z_loss == f32(0.0)
     t21 = fadd(e0, m0)
     t22 = fsub(t21, e0)
     t23 = fadd(fadd(fsub(e0, fsub(t21, t22)), fsub(m0, t22)), e0_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = t25 if t24 else t21
     t27 = fmul(z_loss, t26)
@@ -12530,14 +12556,14 @@ def value_f32_out_core_prob_label_smoothing_ne_0(
     t31 = fsub(t30, t19)
     t32 = fadd(fsub(t19, fsub(t30, t31)), fsub(t29, t31))
     t33 = fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)
-    t34 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t26, -t27), fmul(z_loss, t33)), fmul(z_loss_l, t26)), t26)
-    t35 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t27, t26, -t28), fmul(t27, t33)), t34)
-    t36 = fadd(fadd(t32, fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t34 = libdevice.fmaf(z_loss_l, t26, libdevice.fmaf(z_loss, t33, libdevice.fmaf(z_loss, t26, -t27)))
+    t35 = libdevice.fmaf(t34, t26, libdevice.fmaf(t27, t33, libdevice.fmaf(t27, t26, -t28)))
+    t36 = fadd(fadd(t32, fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)), f32(0.0) if t20 else t35)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t30, t36)
     t39 = fsub(t36, fsub(t38, t30)) if t37 else f32(0.0)
     t40 = t38 if t37 else t30
-    return fadd(t40, t39) if fsub(t39, t39) == f32(0.0) else t40
+    return fadd(t40, t39) if libdevice.fabsf(t39) < f32(math.inf) else t40
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -12653,18 +12679,18 @@ def vjp_f32_e0_core_prob_label_smoothing_ne_0(m0, input_K):
     t1 = fsub(input_K, m0)
     t2 = fsub(t1, input_K)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
 def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
-    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_K1_l if libdevice.fabsf(e0_K1_l) < f32(math.inf) else f32(0.0)
     return e0_K1, t1
 
 
@@ -12673,10 +12699,10 @@ def vjp_f32_s0_core_prob_label_smoothing_ne_0(e0_K1, e0_K1_l):
 def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l, n_K):
     t1 = fdiv(label_smoothing, n_K)
     t2 = fmul(fadd(libdevice.fmaf(-t1, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -12684,12 +12710,13 @@ def vjp_f32_s4_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l
 @core
 def vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s5_of = sum over K.1 of weighted(weight[K.1], -r_s0)
@@ -12697,9 +12724,9 @@ def vjp_f32_r_s0_core_prob_label_smoothing_ne_0(s0, s0_l):
 def vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
     t1 = weight_K1 == f32(0.0)
     t2 = -fmul(r_s0, weight_K1)
-    t3 = f32(0.0) if t1 else -fadd(libdevice.fmaf(r_s0, weight_K1, t2), fmul(r_s0_l, weight_K1))
+    t3 = f32(0.0) if t1 else -libdevice.fmaf(r_s0_l, weight_K1, libdevice.fmaf(r_s0, weight_K1, t2))
     t4 = f32(0.0) if t1 else t2
-    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    t5 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t4, t5
 
 
@@ -12707,12 +12734,13 @@ def vjp_f32_s5_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, weight_K1):
 @core
 def vjp_f32_s5_core_prob_label_smoothing_ne_0(s4, s4_l, s5_of, s5_of_l):
     t1 = -fmul(s4, s5_of)
-    t2 = -fadd(fadd(libdevice.fmaf(s4, s5_of, t1), fmul(s4, s5_of_l)), fmul(s4_l, s5_of))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = libdevice.fmaf(s4_l, s5_of, libdevice.fmaf(s4, s5_of_l, libdevice.fmaf(s4, s5_of, t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
+    t4 = -t2
+    t5 = fadd(t1, t4)
+    t6 = t5 if t3 else t1
+    t7 = (fsub(t4, fsub(t5, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s6 = 1 - label_smoothing
@@ -12722,10 +12750,10 @@ def vjp_f32_s6_core_prob_label_smoothing_ne_0(label_smoothing, label_smoothing_l
     t2 = fadd(t1, f32(1.0))
     t3 = fsub(t2, t1)
     t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -label_smoothing_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -12735,10 +12763,10 @@ def vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_K1, weight
     t1 = fmul(target_K1, weight_K1) == f32(0.0)
     t2 = fmul(r_s0, target_K1)
     t3 = -fmul(t2, weight_K1)
-    t4 = fmul(fadd(libdevice.fmaf(r_s0, target_K1, -t2), fmul(r_s0_l, target_K1)), weight_K1)
-    t5 = f32(0.0) if t1 else -fadd(libdevice.fmaf(t2, weight_K1, t3), t4)
+    t4 = libdevice.fmaf(r_s0_l, target_K1, libdevice.fmaf(r_s0, target_K1, -t2))
+    t5 = f32(0.0) if t1 else -libdevice.fmaf(t4, weight_K1, libdevice.fmaf(t2, weight_K1, t3))
     t6 = f32(0.0) if t1 else t3
-    t7 = t5 if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t7 = t5 if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -12746,12 +12774,13 @@ def vjp_f32_s7_of_core_prob_label_smoothing_ne_0(r_s0, r_s0_l, target_K1, weight
 @core
 def vjp_f32_s7_core_prob_label_smoothing_ne_0(s6, s6_l, s7_of, s7_of_l):
     t1 = -fmul(s6, s7_of)
-    t2 = -fadd(fadd(libdevice.fmaf(s6, s7_of, t1), fmul(s6, s7_of_l)), fmul(s6_l, s7_of))
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = libdevice.fmaf(s6_l, s7_of, libdevice.fmaf(s6, s7_of_l, libdevice.fmaf(s6, s7_of, t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
+    t4 = -t2
+    t5 = fadd(t1, t4)
+    t6 = t5 if t3 else t1
+    t7 = (fsub(t4, fsub(t5, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(m0 + log(s0))/s0)
@@ -12769,17 +12798,19 @@ def vjp_f32_s8_core_prob_label_smoothing_ne_0(m0, s0, s0_l, s5, s5_l, s7, s7_l, 
     t10 = fsub(t9, t1)
     t11 = fsub(t1, s5)
     t12 = fadd(fadd(fadd(fsub(s5, fsub(t1, t11)), fsub(s7, t11)), s5_l), s7_l)
-    t13 = fsub(t6, m0)
-    t14 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t3, s0, f32(1.0)), t3, t3)))
-    t15 = fadd(libdevice.fmaf(t4, t6, -t7), fmul(t4, fadd(fadd(fsub(m0, fsub(t6, t13)), fsub(t5, t13)), t14)))
-    t16 = fadd(t15, fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, s0, z_loss), z_loss_l), fmul(t4, s0_l)), t3), t6))
-    t17 = fadd(fadd(fsub(t1, fsub(t9, t10)), fsub(t8, t10)), t12)
-    t18 = fadd(t17, f32(0.0) if t2 else fmul(t16, f32(2.0)))
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t9, t18)
-    t21 = t20 if t19 else t9
-    t22 = (fsub(t18, fsub(t20, t9)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
-    return t21, t22
+    t13 = -t4
+    t14 = fsub(t6, m0)
+    t15 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t3, s0, f32(1.0)), t3, t3), logf_low(s0))
+    t16 = fadd(fadd(fsub(m0, fsub(t6, t14)), fsub(t5, t14)), t15)
+    t17 = fmul(libdevice.fmaf(t13, s0_l, fadd(libdevice.fmaf(t13, s0, z_loss), z_loss_l)), t3)
+    t18 = fmul(libdevice.fmaf(t17, t6, libdevice.fmaf(t4, t16, libdevice.fmaf(t4, t6, -t7))), f32(2.0))
+    t19 = fadd(fadd(fadd(fsub(t1, fsub(t9, t10)), fsub(t8, t10)), t12), f32(0.0) if t2 else t18)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
+    t21 = fadd(t9, t19)
+    t22 = t21 if t20 else t9
+    t23 = fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)
+    t24 = t23 if libdevice.fabsf(t22) < f32(math.inf) else f32(0.0)
+    return t22, t24
 
 
 # dinput[K] = g*(-s4*weighted(weight[K], 1) - s6*weighted(target[K]*weight[K], 1) + weighted(s8, e0[K]))
@@ -12796,17 +12827,17 @@ def vjp_f32_dinput_core_prob_label_smoothing_ne_0(g, s4, s4_l, s6, s6_l, s8, s8_
     t9 = fmul(e0_K, s8)
     t10 = f32(0.0) if t8 else t9
     t11 = fadd(t7, t10)
-    t12 = fmul(g, t11)
-    t13 = fsub(t11, t7)
-    t14 = fsub(t7, t2)
-    t15 = -fadd(libdevice.fmaf(s4, t1, t2), fmul(s4_l, t1))
-    t16 = fmul(s6, f32(0.0) if t4 else libdevice.fmaf(target_K, weight_K, -t3))
-    t17 = -fadd(fadd(libdevice.fmaf(s6, t5, t6), t16), fmul(s6_l, t5))
-    t18 = fadd(fadd(fadd(fsub(t2, fsub(t7, t14)), fsub(t6, t14)), t15), t17)
-    t19 = f32(0.0) if t8 else fadd(fadd(libdevice.fmaf(e0_K, s8, -t9), fmul(e0_K, s8_l)), fmul(e0_K_l, s8))
-    t20 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t11, t13)), fsub(t10, t13)), t18), t19))
-    t21 = fadd(libdevice.fmaf(g, t11, -t12), t20)
-    return fadd(t12, t21) if fsub(t21, t21) == f32(0.0) else t12
+    t12 = fsub(t11, t7)
+    t13 = fsub(t7, t2)
+    t14 = -libdevice.fmaf(s4_l, t1, libdevice.fmaf(s4, t1, t2))
+    t15 = f32(0.0) if t4 else libdevice.fmaf(target_K, weight_K, -t3)
+    t16 = -libdevice.fmaf(s6_l, t5, libdevice.fmaf(s6, t15, libdevice.fmaf(s6, t5, t6)))
+    t17 = fadd(fadd(fadd(fsub(t2, fsub(t7, t13)), fsub(t6, t13)), t14), t16)
+    t18 = libdevice.fmaf(e0_K_l, s8, libdevice.fmaf(e0_K, s8_l, libdevice.fmaf(e0_K, s8, -t9)))
+    t19 = fmul(g, t11)
+    t20 = fadd(fadd(fadd(fsub(t7, fsub(t11, t12)), fsub(t10, t12)), t17), f32(0.0) if t8 else t18)
+    t21 = libdevice.fmaf(g, t20, libdevice.fmaf(g, t11, -t19))
+    return fadd(t19, t21) if libdevice.fabsf(t21) < f32(math.inf) else t19
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -12974,11 +13005,12 @@ def value_and_grad_f32_s1_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_K1,
     t7 = fsub(t5, t4)
     t8 = fsub(t4, input_K1)
     t9 = fadd(fadd(fsub(input_K1, fsub(t4, t8)), fsub(t3, t8)), -e1_l)
-    t10 = fadd(libdevice.fmaf(t1, t5, -t6), fmul(t1, fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)))
-    t11 = -(f32(0.0) if t2 else fadd(t10, fmul(libdevice.fmaf(target_K1, weight_K1, -t1), t5)))
-    t12 = -(f32(0.0) if t2 else t6)
-    t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t10 = fadd(fadd(fsub(t4, fsub(t5, t7)), fsub(-m0, t7)), t9)
+    t11 = libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t5, -t6))
+    t12 = f32(0.0) if t2 else libdevice.fmaf(libdevice.fmaf(target_K1, weight_K1, -t1), t5, t11)
+    t13 = -(f32(0.0) if t2 else t6)
+    t14 = -t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # s2 = sum over K.1 of -weighted(weight[K.1], -e1 - m0 + input[K.1])
@@ -12992,10 +13024,10 @@ def value_and_grad_f32_s2_core_prob_label_smoothing_ne_0(e1, e1_l, m0, input_K1,
     t6 = fsub(t4, t3)
     t7 = fsub(t3, input_K1)
     t8 = fadd(fadd(fsub(input_K1, fsub(t3, t7)), fsub(t2, t7)), -e1_l)
-    t9 = fmul(weight_K1, fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8))
-    t10 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_K1, t4, -t5), t9))
+    t9 = fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(-m0, t6)), t8)
+    t10 = f32(0.0) if t1 else libdevice.fmaf(weight_K1, t9, libdevice.fmaf(weight_K1, t4, -t5))
     t11 = -(f32(0.0) if t1 else t5)
-    t12 = t10 if fsub(t10, t10) == f32(0.0) else f32(0.0)
+    t12 = -t10 if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -13008,7 +13040,7 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
     t2 = fadd(t1, f32(1.0))
     t3 = fsub(t2, t1)
     t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -label_smoothing_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
     t8 = fmul(s1, t7)
@@ -13016,18 +13048,18 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
     t10 = fmul(t9, s2)
     t11 = fadd(t8, t10)
     t12 = fsub(t11, t8)
-    t13 = fadd(libdevice.fmaf(s1, t7, -t8), fmul(s1, fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)))
-    t14 = fmul(fmul(fadd(libdevice.fmaf(-t9, n_K, label_smoothing), label_smoothing_l), inverse(n_K)), s2)
-    t15 = fadd(fadd(fsub(t8, fsub(t11, t12)), fsub(t10, t12)), fadd(t13, fmul(s1_l, t7)))
-    t16 = fadd(t15, fadd(fadd(libdevice.fmaf(t9, s2, -t10), fmul(t9, s2_l)), t14))
-    t17 = fsub(t16, t16) == f32(0.0)
+    t13 = libdevice.fmaf(s1, fsub(t4, fsub(t6, t2)) if t5 else f32(0.0), libdevice.fmaf(s1, t7, -t8))
+    t14 = fmul(fadd(libdevice.fmaf(-t9, n_K, label_smoothing), label_smoothing_l), inverse(n_K))
+    t15 = fadd(fadd(fsub(t8, fsub(t11, t12)), fsub(t10, t12)), libdevice.fmaf(s1_l, t7, t13))
+    t16 = fadd(t15, libdevice.fmaf(t14, s2, libdevice.fmaf(t9, s2_l, libdevice.fmaf(t9, s2, -t10))))
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t11, t16)
     t19 = t18 if t17 else t11
     t20 = z_loss == f32(0.0)
     t21 = fadd(e1, m0)
     t22 = fsub(t21, e1)
     t23 = fadd(fadd(fsub(e1, fsub(t21, t22)), fsub(m0, t22)), e1_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = t25 if t24 else t21
     t27 = fmul(z_loss, t26)
@@ -13037,14 +13069,14 @@ def value_and_grad_f32_out_core_prob_label_smoothing_ne_0(
     t31 = fsub(t30, t19)
     t32 = fadd(fsub(t19, fsub(t30, t31)), fsub(t29, t31))
     t33 = fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)
-    t34 = fmul(fadd(fadd(libdevice.fmaf(z_loss, t26, -t27), fmul(z_loss, t33)), fmul(z_loss_l, t26)), t26)
-    t35 = f32(0.0) if t20 else fadd(fadd(libdevice.fmaf(t27, t26, -t28), fmul(t27, t33)), t34)
-    t36 = fadd(fadd(t32, fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t34 = libdevice.fmaf(z_loss_l, t26, libdevice.fmaf(z_loss, t33, libdevice.fmaf(z_loss, t26, -t27)))
+    t35 = libdevice.fmaf(t34, t26, libdevice.fmaf(t27, t33, libdevice.fmaf(t27, t26, -t28)))
+    t36 = fadd(fadd(t32, fsub(t16, fsub(t18, t11)) if t17 else f32(0.0)), f32(0.0) if t20 else t35)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t30, t36)
     t39 = fsub(t36, fsub(t38, t30)) if t37 else f32(0.0)
     t40 = t38 if t37 else t30
-    return fadd(t40, t39) if fsub(t39, t39) == f32(0.0) else t40
+    return fadd(t40, t39) if libdevice.fabsf(t39) < f32(math.inf) else t40
 
 
 # s8 = s5 + s7 + weighted(z_loss, 2*(e1 + m0)/s0)
@@ -13061,16 +13093,18 @@ def value_and_grad_f32_s8_core_prob_label_smoothing_ne_0(e1, e1_l, m0, s0, s0_l,
     t9 = fsub(t8, t1)
     t10 = fsub(t1, s5)
     t11 = fadd(fadd(fadd(fsub(s5, fsub(t1, t10)), fsub(s7, t10)), s5_l), s7_l)
-    t12 = fsub(t5, e1)
-    t13 = fmul(t4, fadd(fadd(fsub(e1, fsub(t5, t12)), fsub(m0, t12)), e1_l))
-    t14 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, s0, z_loss), z_loss_l), fmul(t4, s0_l)), t3), t5)
-    t15 = f32(0.0) if t2 else fmul(fadd(fadd(libdevice.fmaf(t4, t5, -t6), t13), t14), f32(2.0))
-    t16 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
-    t18 = fadd(t8, t16)
-    t19 = t18 if t17 else t8
-    t20 = (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) if fsub(t19, t19) == f32(0.0) else f32(0.0)
-    return t19, t20
+    t12 = -t4
+    t13 = fsub(t5, e1)
+    t14 = fadd(fadd(fsub(e1, fsub(t5, t13)), fsub(m0, t13)), e1_l)
+    t15 = fmul(libdevice.fmaf(t12, s0_l, fadd(libdevice.fmaf(t12, s0, z_loss), z_loss_l)), t3)
+    t16 = fmul(libdevice.fmaf(t15, t5, libdevice.fmaf(t4, t14, libdevice.fmaf(t4, t5, -t6))), f32(2.0))
+    t17 = fadd(fadd(fadd(fsub(t1, fsub(t8, t9)), fsub(t7, t9)), t11), f32(0.0) if t2 else t16)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
+    t19 = fadd(t8, t17)
+    t20 = t19 if t18 else t8
+    t21 = fsub(t17, fsub(t19, t8)) if t18 else f32(0.0)
+    t22 = t21 if libdevice.fabsf(t20) < f32(math.inf) else f32(0.0)
+    return t20, t22
 
 
 # s1 = sum over K.1 of -weighted(target[K.1]*weight[K.1], -e1 - m0 + input[K.1])
@@ -13185,7 +13219,7 @@ def vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
     t2 = near_expf(t1)
     t3 = fsub(t1, input_K1)
     t4 = fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2)
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -13194,11 +13228,11 @@ def vjp_target_f32_s0_core_prob_label_smoothing_ne_0(m0, input_K1):
 def vjp_target_f32_e0_core_prob_label_smoothing_ne_0(s0, s0_l):
     t1 = inverse(s0)
     t2 = fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -13212,15 +13246,15 @@ def vjp_target_f32_dtarget_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s6, s
     t5 = fsub(t4, m0)
     t6 = fmul(weight_K, t5)
     t7 = f32(0.0) if t2 else t6
-    t8 = -fmul(t1, t7)
-    t9 = fsub(t5, t4)
-    t10 = fsub(t4, input_K)
-    t11 = fadd(fadd(fsub(input_K, fsub(t4, t10)), fsub(t3, t10)), -e0_l)
-    t12 = fmul(weight_K, fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(-m0, t9)), t11))
-    t13 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_K, t5, -t6), t12))
-    t14 = fmul(fadd(libdevice.fmaf(g, s6, -t1), fmul(g, s6_l)), t7)
-    t15 = -fadd(fadd(libdevice.fmaf(t1, t7, t8), t13), t14)
-    return fadd(t8, t15) if fsub(t15, t15) == f32(0.0) else t8
+    t8 = fsub(t5, t4)
+    t9 = fsub(t4, input_K)
+    t10 = fadd(fadd(fsub(input_K, fsub(t4, t9)), fsub(t3, t9)), -e0_l)
+    t11 = fadd(fadd(fsub(t4, fsub(t5, t8)), fsub(-m0, t8)), t10)
+    t12 = -fmul(t1, t7)
+    t13 = f32(0.0) if t2 else libdevice.fmaf(weight_K, t11, libdevice.fmaf(weight_K, t5, -t6))
+    t14 = libdevice.fmaf(t1, t13, libdevice.fmaf(t1, t7, t12))
+    t15 = libdevice.fmaf(libdevice.fmaf(g, s6_l, libdevice.fmaf(g, s6, -t1)), t7, t14)
+    return fadd(t12, -t15) if libdevice.fabsf(t15) < f32(math.inf) else t12
 
 
 # dtarget[K] = -g*s6*weighted(weight[K], -e0 - m0 + input[K])
@@ -13258,22 +13292,23 @@ def vjp_weight_f32_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s4, s
     t9 = f32(0.0) if t4 else t8
     t10 = -fmul(s6, t9)
     t11 = fadd(t3, t10)
-    t12 = fmul(g, t11)
-    t13 = fsub(t11, t3)
-    t14 = fsub(t2, t1)
-    t15 = -input_K
-    t16 = fsub(t1, t15)
-    t17 = fadd(fadd(fsub(t15, fsub(t1, t16)), fsub(e0, t16)), e0_l)
-    t18 = fadd(libdevice.fmaf(s4, t2, -t3), fmul(s4, fadd(fadd(fsub(t1, fsub(t2, t14)), fsub(m0, t14)), t17)))
+    t12 = fsub(t11, t3)
+    t13 = fsub(t2, t1)
+    t14 = -input_K
+    t15 = fsub(t1, t14)
+    t16 = fadd(fadd(fsub(t14, fsub(t1, t15)), fsub(e0, t15)), e0_l)
+    t17 = fadd(fadd(fsub(t1, fsub(t2, t13)), fsub(m0, t13)), t16)
+    t18 = libdevice.fmaf(s4_l, t2, libdevice.fmaf(s4, t17, libdevice.fmaf(s4, t2, -t3)))
     t19 = fsub(t7, t6)
     t20 = fsub(t6, input_K)
     t21 = fadd(fadd(fsub(input_K, fsub(t6, t20)), fsub(t5, t20)), -e0_l)
-    t22 = fmul(target_K, fadd(fadd(fsub(t6, fsub(t7, t19)), fsub(-m0, t19)), t21))
-    t23 = fmul(s6, f32(0.0) if t4 else fadd(libdevice.fmaf(target_K, t7, -t8), t22))
-    t24 = fadd(fadd(fsub(t3, fsub(t11, t13)), fsub(t10, t13)), fadd(t18, fmul(s4_l, t2)))
-    t25 = fmul(g, fadd(t24, -fadd(fadd(libdevice.fmaf(s6, t9, t10), t23), fmul(s6_l, t9))))
-    t26 = fadd(libdevice.fmaf(g, t11, -t12), t25)
-    return fadd(t12, t26) if fsub(t26, t26) == f32(0.0) else t12
+    t22 = fadd(fadd(fsub(t6, fsub(t7, t19)), fsub(-m0, t19)), t21)
+    t23 = f32(0.0) if t4 else libdevice.fmaf(target_K, t22, libdevice.fmaf(target_K, t7, -t8))
+    t24 = -libdevice.fmaf(s6_l, t9, libdevice.fmaf(s6, t23, libdevice.fmaf(s6, t9, t10)))
+    t25 = fmul(g, t11)
+    t26 = fadd(fadd(fadd(fsub(t3, fsub(t11, t12)), fsub(t10, t12)), t18), t24)
+    t27 = libdevice.fmaf(g, t26, libdevice.fmaf(g, t11, -t25))
+    return fadd(t25, t27) if libdevice.fabsf(t27) < f32(math.inf) else t25
 
 
 # dweight[K] = g*(s4*(e0 + m0 - input[K]) - s6*weighted(target[K], -e0 - m0 + input[K]))
@@ -13312,15 +13347,15 @@ def vjp_weight_f64_dweight_core_prob_label_smoothing_ne_0(e0, e0_l, g, m0, s4, s
 # dlabel_smoothing = g*(-s1 + s2/|K|)
 @core
 def vjp_label_smoothing_f32_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s1, s1_l, s2, s2_l, n_K):
-    t1 = -s1
-    t2 = fdiv(s2, n_K)
-    t3 = fadd(t1, t2)
-    t4 = fmul(g, t3)
-    t5 = fsub(t3, t1)
-    t6 = fmul(fadd(libdevice.fmaf(-t2, n_K, s2), s2_l), inverse(n_K))
-    t7 = fmul(g, fadd(fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), -s1_l), t6))
-    t8 = fadd(libdevice.fmaf(g, t3, -t4), t7)
-    return fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4
+    t1 = fdiv(s2, n_K)
+    t2 = -s1
+    t3 = fadd(t2, t1)
+    t4 = fsub(t3, t2)
+    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(t1, t4)), -s1_l)
+    t6 = fmul(g, t3)
+    t7 = libdevice.fmaf(fadd(libdevice.fmaf(-t1, n_K, s2), s2_l), inverse(n_K), t5)
+    t8 = libdevice.fmaf(g, t7, libdevice.fmaf(g, t3, -t6))
+    return fadd(t6, t8) if libdevice.fabsf(t8) < f32(math.inf) else t6
 
 
 # dlabel_smoothing = g*(-s1 + s2/|K|)
@@ -13341,23 +13376,23 @@ def vjp_label_smoothing_f64_dlabel_smoothing_core_prob_label_smoothing_ne_0(g, s
 @core
 def vjp_z_loss_f32_dz_loss_core_prob_label_smoothing_ne_0(g, m0, s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
     t7 = fadd(m0, t6)
     t8 = fsub(t7, m0)
     t9 = fadd(fadd(fsub(m0, fsub(t7, t8)), fsub(t6, t8)), fsub(t2, fsub(t5, t4)) if t3 else f32(0.0))
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = fmul(g, t12)
-    t14 = fmul(t13, t12)
-    t15 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
-    t16 = fmul(fadd(libdevice.fmaf(g, t12, -t13), fmul(g, t15)), t12)
-    t17 = fadd(fadd(libdevice.fmaf(t13, t12, -t14), fmul(t13, t15)), t16)
-    return fadd(t14, t17) if fsub(t17, t17) == f32(0.0) else t14
+    t12 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
+    t13 = t11 if t10 else t7
+    t14 = fmul(g, t13)
+    t15 = fmul(t14, t13)
+    t16 = libdevice.fmaf(t14, t12, libdevice.fmaf(t14, t13, -t15))
+    t17 = libdevice.fmaf(libdevice.fmaf(g, t12, libdevice.fmaf(g, t13, -t14)), t13, t16)
+    return fadd(t15, t17) if libdevice.fabsf(t17) < f32(math.inf) else t15
 
 
 # dz_loss = g*(m0 + log(s0))**2

@@ -5,6 +5,8 @@
 return 1 - (2 * sum(input * target, D) + smooth) / (sum(input, D) + sum(target, D) + smooth)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -33,9 +35,11 @@ from symgen.runtime.device_rows import (
     block_row,
     block_width,
     dblock_sum,
+    dsum_plus,
     dsum_step,
     dwarp_sum,
     fblock_sum,
+    fsum_plus,
     fsum_step,
     fwarp_sum,
     warp_lane,
@@ -61,7 +65,7 @@ def value_f32_s1_core(target_D1):
 def value_f32_s2_core(input_D1, target_D1):
     t1 = fmul(input_D1, target_D1)
     t2 = libdevice.fmaf(input_D1, target_D1, -t1)
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -72,19 +76,18 @@ def value_f32_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t2 = fadd(t1, smooth)
     t3 = fadd(s0, s1)
     t4 = fadd(t3, smooth)
-    t5 = fdiv(t2, t4)
-    t6 = -t5
-    t7 = fadd(t6, f32(1.0))
-    t8 = fsub(t7, t6)
+    t5 = -fdiv(t2, t4)
+    t6 = fsub(t4, t3)
+    t7 = fsub(t3, s0)
+    t8 = fadd(fadd(fadd(fsub(s0, fsub(t3, t7)), fsub(s1, t7)), s0_l), s1_l)
     t9 = fsub(t2, t1)
-    t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t9)), fsub(smooth, t9)), fmul(s2_l, f32(2.0))), smooth_l)
-    t11 = fsub(t4, t3)
-    t12 = fsub(t3, s0)
-    t13 = fadd(fadd(fadd(fsub(s0, fsub(t3, t12)), fsub(s1, t12)), s0_l), s1_l)
-    t14 = fmul(t5, fadd(fadd(fadd(fsub(t3, fsub(t4, t11)), fsub(smooth, t11)), t13), smooth_l))
-    t15 = -fmul(fsub(fadd(libdevice.fmaf(t6, t4, t2), t10), t14), inverse(t4))
-    t16 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t15)
-    return fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
+    t10 = fadd(libdevice.fmaf(s2_l, f32(2.0), fadd(fsub(t1, fsub(t2, t9)), fsub(smooth, t9))), smooth_l)
+    t11 = fadd(fadd(fadd(fsub(t3, fsub(t4, t6)), fsub(smooth, t6)), t8), smooth_l)
+    t12 = fadd(t5, f32(1.0))
+    t13 = fsub(t12, t5)
+    t14 = -libdevice.fmaf(t5, t11, fadd(libdevice.fmaf(t5, t4, t2), t10))
+    t15 = libdevice.fmaf(t14, inverse(t4), fadd(fsub(t5, fsub(t12, t13)), fsub(f32(1.0), t13)))
+    return fadd(t12, t15) if libdevice.fabsf(t15) < f32(math.inf) else t12
 
 
 # s0 = sum over D.1 of input[D.1]
@@ -135,17 +138,17 @@ def value_f64_out_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth):
 def vjp_f32_s4_core(s0, s0_l, s1, s1_l, smooth, smooth_l):
     t1 = fadd(s0, s1)
     t2 = fadd(t1, smooth)
-    t3 = fdiv(f32(2.0), t2)
-    t4 = -t3
-    t5 = fsub(t2, t1)
-    t6 = fsub(t1, s0)
-    t7 = fadd(fadd(fadd(fsub(s0, fsub(t1, t6)), fsub(s1, t6)), s0_l), s1_l)
-    t8 = fmul(t3, fadd(fadd(fadd(fsub(t1, fsub(t2, t5)), fsub(smooth, t5)), t7), smooth_l))
-    t9 = -fmul(fsub(libdevice.fmaf(t4, t2, f32(2.0)), t8), inverse(t2))
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
+    t3 = -fdiv(f32(2.0), t2)
+    t4 = fsub(t2, t1)
+    t5 = fsub(t1, s0)
+    t6 = fadd(fadd(fadd(fsub(s0, fsub(t1, t5)), fsub(s1, t5)), s0_l), s1_l)
+    t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(smooth, t4)), t6), smooth_l)
+    t8 = fmul(libdevice.fmaf(t3, t7, libdevice.fmaf(t3, t2, f32(2.0))), inverse(t2))
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = -t8
+    t11 = fadd(t3, t10)
+    t12 = t11 if t9 else t3
+    t13 = (fsub(t10, fsub(t11, t3)) if t9 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
     return t12, t13
 
 
@@ -158,20 +161,23 @@ def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
     t4 = fadd(t3, smooth)
     t5 = fdiv(t2, t4)
     t6 = fdiv(t5, t4)
-    t7 = fsub(t2, t1)
-    t8 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(smooth, t7)), fmul(s2_l, f32(2.0))), smooth_l)
-    t9 = fsub(t4, t3)
-    t10 = fsub(t3, s0)
-    t11 = fadd(fadd(fadd(fsub(s0, fsub(t3, t10)), fsub(s1, t10)), s0_l), s1_l)
-    t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(smooth, t9)), t11), smooth_l)
-    t13 = inverse(t4)
-    t14 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t8), fmul(t5, t12)), t13)
-    t15 = fmul(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t14), fmul(t6, t12)), t13)
-    t16 = fsub(t15, t15) == f32(0.0)
-    t17 = fadd(t6, t15)
-    t18 = t17 if t16 else t6
-    t19 = (fsub(t15, fsub(t17, t6)) if t16 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t7 = -t6
+    t8 = fsub(t4, t3)
+    t9 = fsub(t3, s0)
+    t10 = fadd(fadd(fadd(fsub(s0, fsub(t3, t9)), fsub(s1, t9)), s0_l), s1_l)
+    t11 = fadd(fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(smooth, t8)), t10), smooth_l)
+    t12 = -t5
+    t13 = fsub(t2, t1)
+    t14 = fadd(libdevice.fmaf(s2_l, f32(2.0), fadd(fsub(t1, fsub(t2, t13)), fsub(smooth, t13))), smooth_l)
+    t15 = inverse(t4)
+    t16 = libdevice.fmaf(t12, t11, fadd(libdevice.fmaf(t12, t4, t2), t14))
+    t17 = fmul(libdevice.fmaf(t7, t11, libdevice.fmaf(t16, t15, libdevice.fmaf(t7, t4, t5))), t15)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
+    t19 = fadd(t6, t17)
+    t20 = t19 if t18 else t6
+    t21 = fsub(t17, fsub(t19, t6)) if t18 else f32(0.0)
+    t22 = t21 if libdevice.fabsf(t20) < f32(math.inf) else f32(0.0)
+    return t20, t22
 
 
 # dinput[D] = g*(s4*target[D] + s6)
@@ -179,12 +185,12 @@ def vjp_f32_s5_core(s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
 def vjp_f32_dinput_core(g, s4, s4_l, s6, s6_l, target_D):
     t1 = fmul(target_D, s4)
     t2 = fadd(s6, t1)
-    t3 = fmul(g, t2)
-    t4 = fsub(t2, s6)
-    t5 = fadd(libdevice.fmaf(target_D, s4, -t1), fmul(target_D, s4_l))
-    t6 = fmul(g, fadd(fadd(fadd(fsub(s6, fsub(t2, t4)), fsub(t1, t4)), s6_l), t5))
-    t7 = fadd(libdevice.fmaf(g, t2, -t3), t6)
-    return fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3
+    t3 = fsub(t2, s6)
+    t4 = libdevice.fmaf(target_D, s4_l, libdevice.fmaf(target_D, s4, -t1))
+    t5 = fmul(g, t2)
+    t6 = fadd(fadd(fadd(fsub(s6, fsub(t2, t3)), fsub(t1, t3)), s6_l), t4)
+    t7 = libdevice.fmaf(g, t6, libdevice.fmaf(g, t2, -t5))
+    return fadd(t5, t7) if libdevice.fabsf(t7) < f32(math.inf) else t5
 
 
 # dtarget[D] = g*(s4*input[D] + s5)
@@ -192,12 +198,12 @@ def vjp_f32_dinput_core(g, s4, s4_l, s6, s6_l, target_D):
 def vjp_f32_dtarget_core(g, s4, s4_l, s5, s5_l, input_D):
     t1 = fmul(input_D, s4)
     t2 = fadd(s5, t1)
-    t3 = fmul(g, t2)
-    t4 = fsub(t2, s5)
-    t5 = fadd(libdevice.fmaf(input_D, s4, -t1), fmul(input_D, s4_l))
-    t6 = fmul(g, fadd(fadd(fadd(fsub(s5, fsub(t2, t4)), fsub(t1, t4)), s5_l), t5))
-    t7 = fadd(libdevice.fmaf(g, t2, -t3), t6)
-    return fadd(t3, t7) if fsub(t7, t7) == f32(0.0) else t3
+    t3 = fsub(t2, s5)
+    t4 = libdevice.fmaf(input_D, s4_l, libdevice.fmaf(input_D, s4, -t1))
+    t5 = fmul(g, t2)
+    t6 = fadd(fadd(fadd(fsub(s5, fsub(t2, t3)), fsub(t1, t3)), s5_l), t4)
+    t7 = libdevice.fmaf(g, t6, libdevice.fmaf(g, t2, -t5))
+    return fadd(t5, t7) if libdevice.fabsf(t7) < f32(math.inf) else t5
 
 
 # s4 = -2/(s0 + s1 + smooth)
@@ -272,30 +278,31 @@ def vjp_f64_dtarget_core(g, s4, s4_l, s5, s5_l, input_D):
 # dsmooth = g*((2*s2 + smooth)/(s0 + s1 + smooth)**2 - 1/(s0 + s1 + smooth))
 @core
 def vjp_smooth_f32_dsmooth_core(g, s0, s0_l, s1, s1_l, s2, s2_l, smooth, smooth_l):
-    t1 = fmul(s2, f32(2.0))
+    t1 = fadd(s0, s1)
     t2 = fadd(t1, smooth)
-    t3 = fadd(s0, s1)
-    t4 = fadd(t3, smooth)
-    t5 = fdiv(t2, t4)
-    t6 = fdiv(t5, t4)
-    t7 = fdiv(f32(1.0), t4)
-    t8 = -t7
-    t9 = fadd(t6, t8)
-    t10 = fmul(g, t9)
-    t11 = fsub(t9, t6)
-    t12 = fsub(t2, t1)
-    t13 = fadd(fadd(fadd(fsub(t1, fsub(t2, t12)), fsub(smooth, t12)), fmul(s2_l, f32(2.0))), smooth_l)
-    t14 = fsub(t4, t3)
-    t15 = fsub(t3, s0)
-    t16 = fadd(fadd(fadd(fsub(s0, fsub(t3, t15)), fsub(s1, t15)), s0_l), s1_l)
-    t17 = fadd(fadd(fadd(fsub(t3, fsub(t4, t14)), fsub(smooth, t14)), t16), smooth_l)
-    t18 = inverse(t4)
-    t19 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t13), fmul(t5, t17)), t18)
-    t20 = fmul(fsub(fadd(libdevice.fmaf(-t6, t4, t5), t19), fmul(t6, t17)), t18)
-    t21 = -fmul(fsub(libdevice.fmaf(t8, t4, f32(1.0)), fmul(t7, t17)), t18)
-    t22 = fmul(g, fadd(fadd(fadd(fsub(t6, fsub(t9, t11)), fsub(t8, t11)), t20), t21))
-    t23 = fadd(libdevice.fmaf(g, t9, -t10), t22)
-    return fadd(t10, t23) if fsub(t23, t23) == f32(0.0) else t10
+    t3 = -fdiv(f32(1.0), t2)
+    t4 = fsub(t2, t1)
+    t5 = fsub(t1, s0)
+    t6 = fadd(fadd(fadd(fsub(s0, fsub(t1, t5)), fsub(s1, t5)), s0_l), s1_l)
+    t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(smooth, t4)), t6), smooth_l)
+    t8 = inverse(t2)
+    t9 = fmul(s2, f32(2.0))
+    t10 = fadd(t9, smooth)
+    t11 = fdiv(t10, t2)
+    t12 = fdiv(t11, t2)
+    t13 = -t12
+    t14 = -t11
+    t15 = fsub(t10, t9)
+    t16 = fadd(libdevice.fmaf(s2_l, f32(2.0), fadd(fsub(t9, fsub(t10, t15)), fsub(smooth, t15))), smooth_l)
+    t17 = libdevice.fmaf(t14, t7, fadd(libdevice.fmaf(t14, t2, t10), t16))
+    t18 = fadd(t12, t3)
+    t19 = fsub(t18, t12)
+    t20 = libdevice.fmaf(t13, t7, libdevice.fmaf(t17, t8, libdevice.fmaf(t13, t2, t11)))
+    t21 = libdevice.fmaf(t20, t8, fadd(fsub(t12, fsub(t18, t19)), fsub(t3, t19)))
+    t22 = fmul(g, t18)
+    t23 = libdevice.fmaf(-libdevice.fmaf(t3, t7, libdevice.fmaf(t3, t2, f32(1.0))), t8, t21)
+    t24 = libdevice.fmaf(g, t23, libdevice.fmaf(g, t18, -t22))
+    return fadd(t22, t24) if libdevice.fabsf(t24) < f32(math.inf) else t22
 
 
 # dsmooth = g*((2*s2 + smooth)/(s0 + s1 + smooth)**2 - 1/(s0 + s1 + smooth))
@@ -339,7 +346,7 @@ def value_f32_warp(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -347,7 +354,7 @@ def value_f32_warp(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -376,16 +383,16 @@ def value_f32_warp_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -393,16 +400,16 @@ def value_f32_warp_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -439,7 +446,7 @@ def value_f32_block(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -447,7 +454,7 @@ def value_f32_block(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -475,16 +482,16 @@ def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -492,16 +499,16 @@ def value_f32_block_wide(input, target, smooth, smooth_l, out_, rows, n, inner):
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -539,7 +546,7 @@ def value_f64_warp(input, target, smooth, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -547,7 +554,7 @@ def value_f64_warp(input, target, smooth, out_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -576,10 +583,10 @@ def value_f64_warp_wide(input, target, smooth, out_, rows, n, inner):
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -587,10 +594,10 @@ def value_f64_warp_wide(input, target, smooth, out_, rows, n, inner):
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -621,7 +628,7 @@ def value_f64_block(input, target, smooth, out_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -629,7 +636,7 @@ def value_f64_block(input, target, smooth, out_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -657,10 +664,10 @@ def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -668,10 +675,10 @@ def value_f64_block_wide(input, target, smooth, out_, rows, n, inner):
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -704,7 +711,7 @@ def vjp_f32_warp(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n,
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -712,7 +719,7 @@ def vjp_f32_warp(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n,
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -753,16 +760,16 @@ def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, row
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -770,16 +777,16 @@ def vjp_f32_warp_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, row
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -840,7 +847,7 @@ def vjp_f32_block(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -848,7 +855,7 @@ def vjp_f32_block(g, input, target, smooth, smooth_l, dinput_, dtarget_, rows, n
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -888,16 +895,16 @@ def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, ro
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -905,16 +912,16 @@ def vjp_f32_block_wide(g, input, target, smooth, smooth_l, dinput_, dtarget_, ro
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -976,7 +983,7 @@ def vjp_f64_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -984,7 +991,7 @@ def vjp_f64_warp(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1025,10 +1032,10 @@ def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inne
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1036,10 +1043,10 @@ def vjp_f64_warp_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inne
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1090,7 +1097,7 @@ def vjp_f64_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1098,7 +1105,7 @@ def vjp_f64_block(g, input, target, smooth, dinput_, dtarget_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1138,10 +1145,10 @@ def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inn
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1149,10 +1156,10 @@ def vjp_f64_block_wide(g, input, target, smooth, dinput_, dtarget_, rows, n, inn
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1204,7 +1211,7 @@ def value_and_grad_f32_warp(g, input, target, smooth, smooth_l, out_, dinput_, d
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1212,7 +1219,7 @@ def value_and_grad_f32_warp(g, input, target, smooth, smooth_l, out_, dinput_, d
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1255,16 +1262,16 @@ def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinpu
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1272,16 +1279,16 @@ def value_and_grad_f32_warp_wide(g, input, target, smooth, smooth_l, out_, dinpu
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1344,7 +1351,7 @@ def value_and_grad_f32_block(g, input, target, smooth, smooth_l, out_, dinput_, 
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1352,7 +1359,7 @@ def value_and_grad_f32_block(g, input, target, smooth, smooth_l, out_, dinput_, 
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1394,16 +1401,16 @@ def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinp
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1411,16 +1418,16 @@ def value_and_grad_f32_block_wide(g, input, target, smooth, smooth_l, out_, dinp
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1484,7 +1491,7 @@ def value_and_grad_f64_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1492,7 +1499,7 @@ def value_and_grad_f64_warp(g, input, target, smooth, out_, dinput_, dtarget_, r
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1535,10 +1542,10 @@ def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarge
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1546,10 +1553,10 @@ def value_and_grad_f64_warp_wide(g, input, target, smooth, out_, dinput_, dtarge
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1602,7 +1609,7 @@ def value_and_grad_f64_block(g, input, target, smooth, out_, dinput_, dtarget_, 
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1610,7 +1617,7 @@ def value_and_grad_f64_block(g, input, target, smooth, out_, dinput_, dtarget_, 
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1652,10 +1659,10 @@ def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarg
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1663,10 +1670,10 @@ def value_and_grad_f64_block_wide(g, input, target, smooth, out_, dinput_, dtarg
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1720,7 +1727,7 @@ def vjp_smooth_f32_warp(g, input, target, smooth, smooth_l, dsmooth_, rows, n, i
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1728,7 +1735,7 @@ def vjp_smooth_f32_warp(g, input, target, smooth, smooth_l, dsmooth_, rows, n, i
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1758,16 +1765,16 @@ def vjp_smooth_f32_warp_wide(g, input, target, smooth, smooth_l, dsmooth_, rows,
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(4))
     s0, s0_l = fwarp_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1775,16 +1782,16 @@ def vjp_smooth_f32_warp_wide(g, input, target, smooth, smooth_l, dsmooth_, rows,
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(4))
     s1, s1_l = fwarp_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1822,7 +1829,7 @@ def vjp_smooth_f32_block(g, input, target, smooth, smooth_l, dsmooth_, rows, n, 
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1830,7 +1837,7 @@ def vjp_smooth_f32_block(g, input, target, smooth, smooth_l, dsmooth_, rows, n, 
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1859,16 +1866,16 @@ def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows
     while i < n:
         input_i, input_i_1, input_i_2, input_i_3 = load4(input, u32(at + i))
         s0_here = value_f32_s0_core(input_i)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f32_s0_core(input_i_1)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_2 = u32(i + u32(2))
         s0_here = value_f32_s0_core(input_i_2)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i_3 = u32(i + u32(3))
         s0_here = value_f32_s0_core(input_i_3)
-        s0, s0_l = fsum_step(s0, s0_l, s0_here, f32(0))
+        s0, s0_l = fsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(4))
     s0, s0_l = fblock_sum(s0, s0_l)
     s1, s1_l = f32(0), f32(0)
@@ -1876,16 +1883,16 @@ def vjp_smooth_f32_block_wide(g, input, target, smooth, smooth_l, dsmooth_, rows
     while i < n:
         target_i, target_i_1, target_i_2, target_i_3 = load4(target, u32(at + i))
         s1_here = value_f32_s1_core(target_i)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f32_s1_core(target_i_1)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_2 = u32(i + u32(2))
         s1_here = value_f32_s1_core(target_i_2)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i_3 = u32(i + u32(3))
         s1_here = value_f32_s1_core(target_i_3)
-        s1, s1_l = fsum_step(s1, s1_l, s1_here, f32(0))
+        s1, s1_l = fsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(4))
     s1, s1_l = fblock_sum(s1, s1_l)
     s2, s2_l = f32(0), f32(0)
@@ -1924,7 +1931,7 @@ def vjp_smooth_f64_warp(g, input, target, smooth, dsmooth_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width)
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1932,7 +1939,7 @@ def vjp_smooth_f64_warp(g, input, target, smooth, dsmooth_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width)
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -1962,10 +1969,10 @@ def vjp_smooth_f64_warp_wide(g, input, target, smooth, dsmooth_, rows, n, inner)
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + warp_width * u32(2))
     s0, s0_l = dwarp_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -1973,10 +1980,10 @@ def vjp_smooth_f64_warp_wide(g, input, target, smooth, dsmooth_, rows, n, inner)
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + warp_width * u32(2))
     s1, s1_l = dwarp_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -2008,7 +2015,7 @@ def vjp_smooth_f64_block(g, input, target, smooth, dsmooth_, rows, n, inner):
     while i < n:
         input_i = load(input, u32(at + i * inner))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width)
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -2016,7 +2023,7 @@ def vjp_smooth_f64_block(g, input, target, smooth, dsmooth_, rows, n, inner):
     while i < n:
         target_i = load(target, u32(at + i * inner))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width)
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0
@@ -2045,10 +2052,10 @@ def vjp_smooth_f64_block_wide(g, input, target, smooth, dsmooth_, rows, n, inner
     while i < n:
         input_i, input_i_1 = load2(input, u32(at + i))
         s0_here = value_f64_s0_core(input_i)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i_1 = u32(i + u32(1))
         s0_here = value_f64_s0_core(input_i_1)
-        s0, s0_l = dsum_step(s0, s0_l, s0_here, 0.0)
+        s0, s0_l = dsum_plus(s0, s0_l, s0_here)
         i = u32(i + block_width * u32(2))
     s0, s0_l = dblock_sum(s0, s0_l)
     s1, s1_l = 0.0, 0.0
@@ -2056,10 +2063,10 @@ def vjp_smooth_f64_block_wide(g, input, target, smooth, dsmooth_, rows, n, inner
     while i < n:
         target_i, target_i_1 = load2(target, u32(at + i))
         s1_here = value_f64_s1_core(target_i)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i_1 = u32(i + u32(1))
         s1_here = value_f64_s1_core(target_i_1)
-        s1, s1_l = dsum_step(s1, s1_l, s1_here, 0.0)
+        s1, s1_l = dsum_plus(s1, s1_l, s1_here)
         i = u32(i + block_width * u32(2))
     s1, s1_l = dblock_sum(s1, s1_l)
     s2, s2_l = 0.0, 0.0

@@ -6,6 +6,8 @@ v = straight_through(max(var, eps), var)
 return (log(v) + (input - target) ** 2 / v + (log(2 * pi) if full else 0)) / 2
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -38,23 +40,24 @@ from ..elementary import (log, log_low)
 # r**2/(2*straight_through(first_max(var, eps), var)) + log(straight_through(first_max(var, eps), var))/2 (halved)
 @core
 def value_device32_no_full(input, target, var, eps, eps_low):
-    t1 = fsub(input, target)
-    t2 = eps < var
-    t3 = var if t2 else eps
-    t4 = fdiv(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fmul(t5, t1)
-    t7 = fmul(libdevice.logf(t3), f32(0.5))
-    t8 = fadd(t6, t7)
-    t9 = fsub(t8, t6)
-    t10 = fsub(t1, input)
-    t11 = fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10))
-    t12 = f32(0.0) if t2 else eps_low
-    t13 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t11), fmul(t4, t12)), inverse(t3)), f32(0.5))
-    t14 = fadd(fadd(libdevice.fmaf(t5, t1, -t6), fmul(t5, t11)), fmul(t13, t1))
-    t15 = fadd(fadd(fsub(t6, fsub(t8, t9)), fsub(t7, t9)), t14)
-    t16 = fadd(t15, fmul(fmul(t12, fdiv(f32(1.0), t3)), f32(0.5)))
-    return var if var != var else fadd(t8, t16) if fsub(t16, t16) == f32(0.0) else t8
+    t1 = eps < var
+    t2 = f32(0.0) if t1 else eps_low
+    t3 = var if t1 else eps
+    t4 = fsub(input, target)
+    t5 = fdiv(t4, t3)
+    t6 = fmul(t5, f32(0.5))
+    t7 = fmul(t6, t4)
+    t8 = fmul(libdevice.logf(t3), f32(0.5))
+    t9 = fadd(t7, t8)
+    t10 = fsub(t9, t7)
+    t11 = -t5
+    t12 = fsub(t4, input)
+    t13 = fadd(fsub(input, fsub(t4, t12)), fsub(-target, t12))
+    t14 = fmul(fmul(libdevice.fmaf(t11, t2, fadd(libdevice.fmaf(t11, t3, t4), t13)), inverse(t3)), f32(0.5))
+    t15 = libdevice.fmaf(t14, t4, libdevice.fmaf(t6, t13, libdevice.fmaf(t6, t4, -t7)))
+    t16 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t15)
+    t17 = libdevice.fmaf(fmul(t2, fdiv(f32(1.0), t3)), f32(0.5), t16)
+    return var if var != var else fadd(t9, t17) if libdevice.fabsf(t17) < f32(math.inf) else t9
 
 
 # r/straight_through(first_max(var, eps), var) (compensated)
@@ -64,10 +67,11 @@ def grad_input_device32_no_full(input, target, var, eps, eps_low):
     t2 = eps < var
     t3 = var if t2 else eps
     t4 = fdiv(t1, t3)
-    t5 = fsub(t1, input)
-    t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
-    return var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4
+    t5 = -t4
+    t6 = fsub(t1, input)
+    t7 = fadd(libdevice.fmaf(t5, t3, t1), fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6)))
+    t8 = fmul(libdevice.fmaf(t5, f32(0.0) if t2 else eps_low, t7), inverse(t3))
+    return var if var != var else fadd(t4, t8) if libdevice.fabsf(t8) < f32(math.inf) else t4
 
 
 # r/straight_through(first_max(var, eps), var) (compensated)
@@ -77,10 +81,11 @@ def grad_target_device32_no_full(input, target, var, eps, eps_low):
     t2 = eps < var
     t3 = var if t2 else eps
     t4 = fdiv(t1, t3)
-    t5 = fsub(t1, input)
-    t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
-    return -(var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4)
+    t5 = -t4
+    t6 = fsub(t1, input)
+    t7 = fadd(libdevice.fmaf(t5, t3, t1), fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6)))
+    t8 = fmul(libdevice.fmaf(t5, f32(0.0) if t2 else eps_low, t7), inverse(t3))
+    return -(var if var != var else fadd(t4, t8) if libdevice.fabsf(t8) < f32(math.inf) else t4)
 
 
 # 1/straight_through(first_max(var, eps), var) (compensated)
@@ -89,9 +94,10 @@ def grad2_input_device32_no_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
-    t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
-    return var if var != var else target if target != target else t5
+    t4 = -t3
+    t5 = fmul(libdevice.fmaf(t4, f32(0.0) if t1 else eps_low, libdevice.fmaf(t4, t2, f32(1.0))), inverse(t2))
+    t6 = input if input != input else fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    return var if var != var else target if target != target else t6
 
 
 # 1/straight_through(first_max(var, eps), var) (compensated)
@@ -100,34 +106,38 @@ def grad2_target_device32_no_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
-    t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
-    return var if var != var else target if target != target else t5
+    t4 = -t3
+    t5 = fmul(libdevice.fmaf(t4, f32(0.0) if t1 else eps_low, libdevice.fmaf(t4, t2, f32(1.0))), inverse(t2))
+    t6 = input if input != input else fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    return var if var != var else target if target != target else t6
 
 
 # -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
 @core
 def grad_var_device32_no_full(input, target, var, eps, eps_low):
-    t1 = fsub(input, target)
-    t2 = eps < var
-    t3 = var if t2 else eps
-    t4 = fdiv(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fdiv(t5, t3)
-    t7 = -fmul(t6, t1)
-    t8 = fdiv(f32(0.5), t3)
-    t9 = fadd(t7, t8)
-    t10 = fsub(t9, t7)
-    t11 = fsub(t1, input)
-    t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
-    t13 = f32(0.0) if t2 else eps_low
-    t14 = inverse(t3)
-    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t14), f32(0.5))
-    t16 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t15), fmul(t6, t13)), t14), t1)
-    t17 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t16)
-    t18 = fmul(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t14)
-    t19 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
-    return var if var != var else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
+    t1 = eps < var
+    t2 = var if t1 else eps
+    t3 = fdiv(f32(0.5), t2)
+    t4 = -t3
+    t5 = f32(0.0) if t1 else eps_low
+    t6 = inverse(t2)
+    t7 = fsub(input, target)
+    t8 = fdiv(t7, t2)
+    t9 = fmul(t8, f32(0.5))
+    t10 = fdiv(t9, t2)
+    t11 = -fmul(t10, t7)
+    t12 = fadd(t11, t3)
+    t13 = fsub(t12, t11)
+    t14 = -t10
+    t15 = -t8
+    t16 = fsub(t7, input)
+    t17 = fadd(fsub(input, fsub(t7, t16)), fsub(-target, t16))
+    t18 = fmul(libdevice.fmaf(t15, t5, fadd(libdevice.fmaf(t15, t2, t7), t17)), t6)
+    t19 = fmul(libdevice.fmaf(t14, t5, libdevice.fmaf(t18, f32(0.5), libdevice.fmaf(t14, t2, t9))), t6)
+    t20 = -libdevice.fmaf(t19, t7, libdevice.fmaf(t10, t17, libdevice.fmaf(t10, t7, t11)))
+    t21 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(t3, t13)), t20)
+    t22 = libdevice.fmaf(libdevice.fmaf(t4, t5, libdevice.fmaf(t4, t2, f32(0.5))), t6, t21)
+    return var if var != var else fadd(t12, t22) if libdevice.fabsf(t22) < f32(math.inf) else t12
 
 
 # r**2/(2*straight_through(first_max(var, eps), var)**3) - (-r**2/straight_through(first_max(var, eps), var) +
@@ -139,31 +149,34 @@ def grad2_var_device32_no_full(input, target, var, eps, eps_low):
     t3 = var if t2 else eps
     t4 = fdiv(t1, t3)
     t5 = fmul(t4, t1)
-    t6 = fdiv(t5, t3)
-    t7 = fmul(t6, f32(0.5))
+    t6 = -t5
+    t7 = fadd(t6, f32(1.0))
     t8 = fdiv(t7, t3)
-    t9 = -t5
-    t10 = fadd(t9, f32(1.0))
-    t11 = fdiv(t10, t3)
-    t12 = fmul(t11, f32(0.5))
-    t13 = fdiv(t12, t3)
-    t14 = -t13
-    t15 = fadd(t8, t14)
-    t16 = fsub(t15, t8)
-    t17 = fsub(t1, input)
-    t18 = fadd(fsub(input, fsub(t1, t17)), fsub(-target, t17))
-    t19 = f32(0.0) if t2 else eps_low
-    t20 = inverse(t3)
-    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t18), fmul(t4, t19)), t20), t1)
-    t22 = fadd(fadd(libdevice.fmaf(t4, t1, t9), fmul(t4, t18)), t21)
-    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t22), fmul(t6, t19)), t20), f32(0.5))
-    t24 = fmul(fsub(fadd(libdevice.fmaf(-t8, t3, t7), t23), fmul(t8, t19)), t20)
-    t25 = fsub(t10, t9)
-    t26 = fadd(libdevice.fmaf(-t11, t3, t10), fadd(fadd(fsub(t9, fsub(t10, t25)), fsub(f32(1.0), t25)), -t22))
-    t27 = fadd(libdevice.fmaf(t14, t3, t12), fmul(fmul(fsub(t26, fmul(t11, t19)), t20), f32(0.5)))
-    t28 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), t24)
-    t29 = fadd(t28, -fmul(fsub(t27, fmul(t13, t19)), t20))
-    return var if var != var else fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15
+    t9 = fmul(t8, f32(0.5))
+    t10 = -fdiv(t9, t3)
+    t11 = f32(0.0) if t2 else eps_low
+    t12 = -t8
+    t13 = fsub(t7, t6)
+    t14 = -t4
+    t15 = fsub(t1, input)
+    t16 = fadd(fsub(input, fsub(t1, t15)), fsub(-target, t15))
+    t17 = inverse(t3)
+    t18 = fmul(libdevice.fmaf(t14, t11, fadd(libdevice.fmaf(t14, t3, t1), t16)), t17)
+    t19 = libdevice.fmaf(t18, t1, libdevice.fmaf(t4, t16, libdevice.fmaf(t4, t1, t6)))
+    t20 = fadd(libdevice.fmaf(t12, t3, t7), fadd(fadd(fsub(t6, fsub(t7, t13)), fsub(f32(1.0), t13)), -t19))
+    t21 = libdevice.fmaf(fmul(libdevice.fmaf(t12, t11, t20), t17), f32(0.5), libdevice.fmaf(t10, t3, t9))
+    t22 = fdiv(t5, t3)
+    t23 = fmul(t22, f32(0.5))
+    t24 = fdiv(t23, t3)
+    t25 = -t24
+    t26 = -t22
+    t27 = fmul(libdevice.fmaf(t26, t11, fadd(libdevice.fmaf(t26, t3, t5), t19)), t17)
+    t28 = fadd(t24, t10)
+    t29 = fsub(t28, t24)
+    t30 = libdevice.fmaf(t25, t11, libdevice.fmaf(t27, f32(0.5), libdevice.fmaf(t25, t3, t23)))
+    t31 = libdevice.fmaf(t30, t17, fadd(fsub(t24, fsub(t28, t29)), fsub(t10, t29)))
+    t32 = libdevice.fmaf(-libdevice.fmaf(t10, t11, t21), t17, t31)
+    return var if var != var else fadd(t28, t32) if libdevice.fabsf(t32) < f32(math.inf) else t28
 
 
 # 0 (compensated)
@@ -180,63 +193,69 @@ def grads_device32_no_full(input, target, var, eps, eps_low):
     t3 = eps < var
     t4 = var if t3 else eps
     t5 = fdiv(t2, t4)
-    t6 = fsub(t2, input)
-    t7 = fadd(fsub(input, fsub(t2, t6)), fsub(-target, t6))
-    t8 = f32(0.0) if t3 else eps_low
-    t9 = inverse(t4)
-    t10 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t9)
-    t11 = var if t1 else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
-    t12 = fmul(t5, f32(0.5))
-    t13 = fdiv(t12, t4)
-    t14 = -fmul(t13, t2)
-    t15 = fdiv(f32(0.5), t4)
-    t16 = fadd(t14, t15)
-    t17 = fsub(t16, t14)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, t4, t12), fmul(t10, f32(0.5))), fmul(t13, t8)), t9), t2)
-    t19 = -fadd(fadd(libdevice.fmaf(t13, t2, t14), fmul(t13, t7)), t18)
-    t20 = fmul(fsub(libdevice.fmaf(-t15, t4, f32(0.5)), fmul(t15, t8)), t9)
-    t21 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t19), t20)
-    t22 = -t11
-    t23 = var if t1 else fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
-    return t11, t22, t23
+    t6 = -t5
+    t7 = f32(0.0) if t3 else eps_low
+    t8 = fsub(t2, input)
+    t9 = fadd(fsub(input, fsub(t2, t8)), fsub(-target, t8))
+    t10 = inverse(t4)
+    t11 = fmul(libdevice.fmaf(t6, t7, fadd(libdevice.fmaf(t6, t4, t2), t9)), t10)
+    t12 = var if t1 else fadd(t5, t11) if libdevice.fabsf(t11) < f32(math.inf) else t5
+    t13 = fdiv(f32(0.5), t4)
+    t14 = -t13
+    t15 = fmul(t5, f32(0.5))
+    t16 = fdiv(t15, t4)
+    t17 = -fmul(t16, t2)
+    t18 = fadd(t17, t13)
+    t19 = fsub(t18, t17)
+    t20 = -t16
+    t21 = fmul(libdevice.fmaf(t20, t7, libdevice.fmaf(t11, f32(0.5), libdevice.fmaf(t20, t4, t15))), t10)
+    t22 = -libdevice.fmaf(t21, t2, libdevice.fmaf(t16, t9, libdevice.fmaf(t16, t2, t17)))
+    t23 = libdevice.fmaf(t14, t7, libdevice.fmaf(t14, t4, f32(0.5)))
+    t24 = libdevice.fmaf(t23, t10, fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(t13, t19)), t22))
+    t25 = -t12
+    t26 = var if t1 else fadd(t18, t24) if libdevice.fabsf(t24) < f32(math.inf) else t18
+    return t12, t25, t26
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32_no_full(input, target, var, eps, eps_low):
     t1 = var != var
-    t2 = fsub(input, target)
-    t3 = eps < var
-    t4 = var if t3 else eps
-    t5 = fdiv(t2, t4)
-    t6 = fmul(t5, f32(0.5))
-    t7 = fmul(t6, t2)
-    t8 = fmul(libdevice.logf(t4), f32(0.5))
-    t9 = fadd(t7, t8)
-    t10 = fsub(t9, t7)
-    t11 = fsub(t2, input)
-    t12 = fadd(fsub(input, fsub(t2, t11)), fsub(-target, t11))
-    t13 = f32(0.0) if t3 else eps_low
-    t14 = inverse(t4)
-    t15 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t12), fmul(t5, t13)), t14)
-    t16 = fmul(t15, f32(0.5))
-    t17 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t12)), fmul(t16, t2))
-    t18 = fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17)
-    t19 = fadd(t18, fmul(fmul(t13, fdiv(f32(1.0), t4)), f32(0.5)))
-    t20 = var if t1 else fadd(t5, t15) if fsub(t15, t15) == f32(0.0) else t5
-    t21 = fdiv(t6, t4)
-    t22 = -fmul(t21, t2)
-    t23 = fdiv(f32(0.5), t4)
-    t24 = fadd(t22, t23)
-    t25 = fsub(t24, t22)
-    t26 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t21, t4, t6), t16), fmul(t21, t13)), t14), t2)
-    t27 = -fadd(fadd(libdevice.fmaf(t21, t2, t22), fmul(t21, t12)), t26)
-    t28 = fmul(fsub(libdevice.fmaf(-t23, t4, f32(0.5)), fmul(t23, t13)), t14)
-    t29 = fadd(fadd(fadd(fsub(t22, fsub(t24, t25)), fsub(t23, t25)), t27), t28)
-    t30 = var if t1 else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
-    t31 = -t20
-    t32 = var if t1 else fadd(t24, t29) if fsub(t29, t29) == f32(0.0) else t24
-    return t30, t20, t31, t32
+    t2 = eps < var
+    t3 = f32(0.0) if t2 else eps_low
+    t4 = var if t2 else eps
+    t5 = fsub(input, target)
+    t6 = fdiv(t5, t4)
+    t7 = fmul(t6, f32(0.5))
+    t8 = fmul(t7, t5)
+    t9 = fmul(libdevice.logf(t4), f32(0.5))
+    t10 = fadd(t8, t9)
+    t11 = fsub(t10, t8)
+    t12 = -t6
+    t13 = fsub(t5, input)
+    t14 = fadd(fsub(input, fsub(t5, t13)), fsub(-target, t13))
+    t15 = inverse(t4)
+    t16 = fmul(libdevice.fmaf(t12, t3, fadd(libdevice.fmaf(t12, t4, t5), t14)), t15)
+    t17 = fmul(t16, f32(0.5))
+    t18 = libdevice.fmaf(t17, t5, libdevice.fmaf(t7, t14, libdevice.fmaf(t7, t5, -t8)))
+    t19 = fadd(fadd(fsub(t8, fsub(t10, t11)), fsub(t9, t11)), t18)
+    t20 = libdevice.fmaf(fmul(t3, fdiv(f32(1.0), t4)), f32(0.5), t19)
+    t21 = var if t1 else fadd(t6, t16) if libdevice.fabsf(t16) < f32(math.inf) else t6
+    t22 = fdiv(f32(0.5), t4)
+    t23 = -t22
+    t24 = fdiv(t7, t4)
+    t25 = -fmul(t24, t5)
+    t26 = fadd(t25, t22)
+    t27 = fsub(t26, t25)
+    t28 = -t24
+    t29 = fmul(libdevice.fmaf(t28, t3, fadd(libdevice.fmaf(t28, t4, t7), t17)), t15)
+    t30 = -libdevice.fmaf(t29, t5, libdevice.fmaf(t24, t14, libdevice.fmaf(t24, t5, t25)))
+    t31 = libdevice.fmaf(t23, t3, libdevice.fmaf(t23, t4, f32(0.5)))
+    t32 = libdevice.fmaf(t31, t15, fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(t22, t27)), t30))
+    t33 = var if t1 else fadd(t10, t20) if libdevice.fabsf(t20) < f32(math.inf) else t10
+    t34 = -t21
+    t35 = var if t1 else fadd(t26, t32) if libdevice.fabsf(t32) < f32(math.inf) else t26
+    return t33, t21, t34, t35
 
 
 @core
@@ -2143,17 +2162,18 @@ def value_device32_full(input, target, var, eps, eps_low):
     t8 = fadd(t6, t7)
     t9 = fadd(t8, f32(0.9189385175704956))
     t10 = fsub(t9, t8)
-    t11 = fsub(t8, t6)
-    t12 = fsub(t1, input)
-    t13 = fadd(fsub(input, fsub(t1, t12)), fsub(-target, t12))
-    t14 = f32(0.0) if t2 else eps_low
-    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t13), fmul(t4, t14)), inverse(t3)), f32(0.5))
-    t16 = fadd(fadd(libdevice.fmaf(t5, t1, -t6), fmul(t5, t13)), fmul(t15, t1))
-    t17 = fadd(fadd(fsub(t6, fsub(t8, t11)), fsub(t7, t11)), t16)
-    t18 = fadd(fsub(t8, fsub(t9, t10)), fsub(f32(0.9189385175704956), t10))
-    t19 = fadd(t18, fadd(t17, fmul(fmul(t14, fdiv(f32(1.0), t3)), f32(0.5))))
-    t20 = fadd(t19, f32(1.563417661998301e-08))
-    return var if var != var else fadd(t9, t20) if fsub(t20, t20) == f32(0.0) else t9
+    t11 = f32(0.0) if t2 else eps_low
+    t12 = fsub(t8, t6)
+    t13 = -t4
+    t14 = fsub(t1, input)
+    t15 = fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14))
+    t16 = fmul(fmul(libdevice.fmaf(t13, t11, fadd(libdevice.fmaf(t13, t3, t1), t15)), inverse(t3)), f32(0.5))
+    t17 = libdevice.fmaf(t16, t1, libdevice.fmaf(t5, t15, libdevice.fmaf(t5, t1, -t6)))
+    t18 = fadd(fadd(fsub(t6, fsub(t8, t12)), fsub(t7, t12)), t17)
+    t19 = fadd(fsub(t8, fsub(t9, t10)), fsub(f32(0.9189385175704956), t10))
+    t20 = fadd(t19, libdevice.fmaf(fmul(t11, fdiv(f32(1.0), t3)), f32(0.5), t18))
+    t21 = fadd(t20, f32(1.563417661998301e-08))
+    return var if var != var else fadd(t9, t21) if libdevice.fabsf(t21) < f32(math.inf) else t9
 
 
 # r/straight_through(first_max(var, eps), var) (compensated)
@@ -2163,10 +2183,11 @@ def grad_input_device32_full(input, target, var, eps, eps_low):
     t2 = eps < var
     t3 = var if t2 else eps
     t4 = fdiv(t1, t3)
-    t5 = fsub(t1, input)
-    t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
-    return var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4
+    t5 = -t4
+    t6 = fsub(t1, input)
+    t7 = fadd(libdevice.fmaf(t5, t3, t1), fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6)))
+    t8 = fmul(libdevice.fmaf(t5, f32(0.0) if t2 else eps_low, t7), inverse(t3))
+    return var if var != var else fadd(t4, t8) if libdevice.fabsf(t8) < f32(math.inf) else t4
 
 
 # r/straight_through(first_max(var, eps), var) (compensated)
@@ -2176,10 +2197,11 @@ def grad_target_device32_full(input, target, var, eps, eps_low):
     t2 = eps < var
     t3 = var if t2 else eps
     t4 = fdiv(t1, t3)
-    t5 = fsub(t1, input)
-    t6 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t5)), fsub(-target, t5)))
-    t7 = fmul(fsub(t6, fmul(t4, f32(0.0) if t2 else eps_low)), inverse(t3))
-    return -(var if var != var else fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4)
+    t5 = -t4
+    t6 = fsub(t1, input)
+    t7 = fadd(libdevice.fmaf(t5, t3, t1), fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6)))
+    t8 = fmul(libdevice.fmaf(t5, f32(0.0) if t2 else eps_low, t7), inverse(t3))
+    return -(var if var != var else fadd(t4, t8) if libdevice.fabsf(t8) < f32(math.inf) else t4)
 
 
 # 1/straight_through(first_max(var, eps), var) (compensated)
@@ -2188,9 +2210,10 @@ def grad2_input_device32_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
-    t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
-    return var if var != var else target if target != target else t5
+    t4 = -t3
+    t5 = fmul(libdevice.fmaf(t4, f32(0.0) if t1 else eps_low, libdevice.fmaf(t4, t2, f32(1.0))), inverse(t2))
+    t6 = input if input != input else fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    return var if var != var else target if target != target else t6
 
 
 # 1/straight_through(first_max(var, eps), var) (compensated)
@@ -2199,34 +2222,38 @@ def grad2_target_device32_full(input, target, var, eps, eps_low):
     t1 = eps < var
     t2 = var if t1 else eps
     t3 = fdiv(f32(1.0), t2)
-    t4 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), fmul(t3, f32(0.0) if t1 else eps_low)), inverse(t2))
-    t5 = input if input != input else fadd(t3, t4) if fsub(t4, t4) == f32(0.0) else t3
-    return var if var != var else target if target != target else t5
+    t4 = -t3
+    t5 = fmul(libdevice.fmaf(t4, f32(0.0) if t1 else eps_low, libdevice.fmaf(t4, t2, f32(1.0))), inverse(t2))
+    t6 = input if input != input else fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    return var if var != var else target if target != target else t6
 
 
 # -r**2/(2*straight_through(first_max(var, eps), var)**2) + 1/(2*straight_through(first_max(var, eps), var)) (halved)
 @core
 def grad_var_device32_full(input, target, var, eps, eps_low):
-    t1 = fsub(input, target)
-    t2 = eps < var
-    t3 = var if t2 else eps
-    t4 = fdiv(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fdiv(t5, t3)
-    t7 = -fmul(t6, t1)
-    t8 = fdiv(f32(0.5), t3)
-    t9 = fadd(t7, t8)
-    t10 = fsub(t9, t7)
-    t11 = fsub(t1, input)
-    t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
-    t13 = f32(0.0) if t2 else eps_low
-    t14 = inverse(t3)
-    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t12), fmul(t4, t13)), t14), f32(0.5))
-    t16 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t15), fmul(t6, t13)), t14), t1)
-    t17 = -fadd(fadd(libdevice.fmaf(t6, t1, t7), fmul(t6, t12)), t16)
-    t18 = fmul(fsub(libdevice.fmaf(-t8, t3, f32(0.5)), fmul(t8, t13)), t14)
-    t19 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t17), t18)
-    return var if var != var else fadd(t9, t19) if fsub(t19, t19) == f32(0.0) else t9
+    t1 = eps < var
+    t2 = var if t1 else eps
+    t3 = fdiv(f32(0.5), t2)
+    t4 = -t3
+    t5 = f32(0.0) if t1 else eps_low
+    t6 = inverse(t2)
+    t7 = fsub(input, target)
+    t8 = fdiv(t7, t2)
+    t9 = fmul(t8, f32(0.5))
+    t10 = fdiv(t9, t2)
+    t11 = -fmul(t10, t7)
+    t12 = fadd(t11, t3)
+    t13 = fsub(t12, t11)
+    t14 = -t10
+    t15 = -t8
+    t16 = fsub(t7, input)
+    t17 = fadd(fsub(input, fsub(t7, t16)), fsub(-target, t16))
+    t18 = fmul(libdevice.fmaf(t15, t5, fadd(libdevice.fmaf(t15, t2, t7), t17)), t6)
+    t19 = fmul(libdevice.fmaf(t14, t5, libdevice.fmaf(t18, f32(0.5), libdevice.fmaf(t14, t2, t9))), t6)
+    t20 = -libdevice.fmaf(t19, t7, libdevice.fmaf(t10, t17, libdevice.fmaf(t10, t7, t11)))
+    t21 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(t3, t13)), t20)
+    t22 = libdevice.fmaf(libdevice.fmaf(t4, t5, libdevice.fmaf(t4, t2, f32(0.5))), t6, t21)
+    return var if var != var else fadd(t12, t22) if libdevice.fabsf(t22) < f32(math.inf) else t12
 
 
 # r**2/(2*straight_through(first_max(var, eps), var)**3) - (-r**2/straight_through(first_max(var, eps), var) +
@@ -2238,31 +2265,34 @@ def grad2_var_device32_full(input, target, var, eps, eps_low):
     t3 = var if t2 else eps
     t4 = fdiv(t1, t3)
     t5 = fmul(t4, t1)
-    t6 = fdiv(t5, t3)
-    t7 = fmul(t6, f32(0.5))
+    t6 = -t5
+    t7 = fadd(t6, f32(1.0))
     t8 = fdiv(t7, t3)
-    t9 = -t5
-    t10 = fadd(t9, f32(1.0))
-    t11 = fdiv(t10, t3)
-    t12 = fmul(t11, f32(0.5))
-    t13 = fdiv(t12, t3)
-    t14 = -t13
-    t15 = fadd(t8, t14)
-    t16 = fsub(t15, t8)
-    t17 = fsub(t1, input)
-    t18 = fadd(fsub(input, fsub(t1, t17)), fsub(-target, t17))
-    t19 = f32(0.0) if t2 else eps_low
-    t20 = inverse(t3)
-    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t1), t18), fmul(t4, t19)), t20), t1)
-    t22 = fadd(fadd(libdevice.fmaf(t4, t1, t9), fmul(t4, t18)), t21)
-    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t3, t5), t22), fmul(t6, t19)), t20), f32(0.5))
-    t24 = fmul(fsub(fadd(libdevice.fmaf(-t8, t3, t7), t23), fmul(t8, t19)), t20)
-    t25 = fsub(t10, t9)
-    t26 = fadd(libdevice.fmaf(-t11, t3, t10), fadd(fadd(fsub(t9, fsub(t10, t25)), fsub(f32(1.0), t25)), -t22))
-    t27 = fadd(libdevice.fmaf(t14, t3, t12), fmul(fmul(fsub(t26, fmul(t11, t19)), t20), f32(0.5)))
-    t28 = fadd(fadd(fsub(t8, fsub(t15, t16)), fsub(t14, t16)), t24)
-    t29 = fadd(t28, -fmul(fsub(t27, fmul(t13, t19)), t20))
-    return var if var != var else fadd(t15, t29) if fsub(t29, t29) == f32(0.0) else t15
+    t9 = fmul(t8, f32(0.5))
+    t10 = -fdiv(t9, t3)
+    t11 = f32(0.0) if t2 else eps_low
+    t12 = -t8
+    t13 = fsub(t7, t6)
+    t14 = -t4
+    t15 = fsub(t1, input)
+    t16 = fadd(fsub(input, fsub(t1, t15)), fsub(-target, t15))
+    t17 = inverse(t3)
+    t18 = fmul(libdevice.fmaf(t14, t11, fadd(libdevice.fmaf(t14, t3, t1), t16)), t17)
+    t19 = libdevice.fmaf(t18, t1, libdevice.fmaf(t4, t16, libdevice.fmaf(t4, t1, t6)))
+    t20 = fadd(libdevice.fmaf(t12, t3, t7), fadd(fadd(fsub(t6, fsub(t7, t13)), fsub(f32(1.0), t13)), -t19))
+    t21 = libdevice.fmaf(fmul(libdevice.fmaf(t12, t11, t20), t17), f32(0.5), libdevice.fmaf(t10, t3, t9))
+    t22 = fdiv(t5, t3)
+    t23 = fmul(t22, f32(0.5))
+    t24 = fdiv(t23, t3)
+    t25 = -t24
+    t26 = -t22
+    t27 = fmul(libdevice.fmaf(t26, t11, fadd(libdevice.fmaf(t26, t3, t5), t19)), t17)
+    t28 = fadd(t24, t10)
+    t29 = fsub(t28, t24)
+    t30 = libdevice.fmaf(t25, t11, libdevice.fmaf(t27, f32(0.5), libdevice.fmaf(t25, t3, t23)))
+    t31 = libdevice.fmaf(t30, t17, fadd(fsub(t24, fsub(t28, t29)), fsub(t10, t29)))
+    t32 = libdevice.fmaf(-libdevice.fmaf(t10, t11, t21), t17, t31)
+    return var if var != var else fadd(t28, t32) if libdevice.fabsf(t32) < f32(math.inf) else t28
 
 
 # 0 (compensated)
@@ -2279,25 +2309,28 @@ def grads_device32_full(input, target, var, eps, eps_low):
     t3 = eps < var
     t4 = var if t3 else eps
     t5 = fdiv(t2, t4)
-    t6 = fsub(t2, input)
-    t7 = fadd(fsub(input, fsub(t2, t6)), fsub(-target, t6))
-    t8 = f32(0.0) if t3 else eps_low
-    t9 = inverse(t4)
-    t10 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t7), fmul(t5, t8)), t9)
-    t11 = var if t1 else fadd(t5, t10) if fsub(t10, t10) == f32(0.0) else t5
-    t12 = fmul(t5, f32(0.5))
-    t13 = fdiv(t12, t4)
-    t14 = -fmul(t13, t2)
-    t15 = fdiv(f32(0.5), t4)
-    t16 = fadd(t14, t15)
-    t17 = fsub(t16, t14)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, t4, t12), fmul(t10, f32(0.5))), fmul(t13, t8)), t9), t2)
-    t19 = -fadd(fadd(libdevice.fmaf(t13, t2, t14), fmul(t13, t7)), t18)
-    t20 = fmul(fsub(libdevice.fmaf(-t15, t4, f32(0.5)), fmul(t15, t8)), t9)
-    t21 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), t19), t20)
-    t22 = -t11
-    t23 = var if t1 else fadd(t16, t21) if fsub(t21, t21) == f32(0.0) else t16
-    return t11, t22, t23
+    t6 = -t5
+    t7 = f32(0.0) if t3 else eps_low
+    t8 = fsub(t2, input)
+    t9 = fadd(fsub(input, fsub(t2, t8)), fsub(-target, t8))
+    t10 = inverse(t4)
+    t11 = fmul(libdevice.fmaf(t6, t7, fadd(libdevice.fmaf(t6, t4, t2), t9)), t10)
+    t12 = var if t1 else fadd(t5, t11) if libdevice.fabsf(t11) < f32(math.inf) else t5
+    t13 = fdiv(f32(0.5), t4)
+    t14 = -t13
+    t15 = fmul(t5, f32(0.5))
+    t16 = fdiv(t15, t4)
+    t17 = -fmul(t16, t2)
+    t18 = fadd(t17, t13)
+    t19 = fsub(t18, t17)
+    t20 = -t16
+    t21 = fmul(libdevice.fmaf(t20, t7, libdevice.fmaf(t11, f32(0.5), libdevice.fmaf(t20, t4, t15))), t10)
+    t22 = -libdevice.fmaf(t21, t2, libdevice.fmaf(t16, t9, libdevice.fmaf(t16, t2, t17)))
+    t23 = libdevice.fmaf(t14, t7, libdevice.fmaf(t14, t4, f32(0.5)))
+    t24 = libdevice.fmaf(t23, t10, fadd(fadd(fsub(t17, fsub(t18, t19)), fsub(t13, t19)), t22))
+    t25 = -t12
+    t26 = var if t1 else fadd(t18, t24) if libdevice.fabsf(t24) < f32(math.inf) else t18
+    return t12, t25, t26
 
 
 # Together, so that what they share is computed once.
@@ -2314,32 +2347,35 @@ def value_and_grad_device32_full(input, target, var, eps, eps_low):
     t9 = fadd(t7, t8)
     t10 = fadd(t9, f32(0.9189385175704956))
     t11 = fsub(t10, t9)
-    t12 = fsub(t9, t7)
-    t13 = fsub(t2, input)
-    t14 = fadd(fsub(input, fsub(t2, t13)), fsub(-target, t13))
-    t15 = f32(0.0) if t3 else eps_low
-    t16 = inverse(t4)
-    t17 = fmul(fsub(fadd(libdevice.fmaf(-t5, t4, t2), t14), fmul(t5, t15)), t16)
-    t18 = fmul(t17, f32(0.5))
-    t19 = fadd(fadd(libdevice.fmaf(t6, t2, -t7), fmul(t6, t14)), fmul(t18, t2))
-    t20 = fadd(fadd(fsub(t7, fsub(t9, t12)), fsub(t8, t12)), t19)
-    t21 = fadd(fsub(t9, fsub(t10, t11)), fsub(f32(0.9189385175704956), t11))
-    t22 = fadd(t21, fadd(t20, fmul(fmul(t15, fdiv(f32(1.0), t4)), f32(0.5))))
-    t23 = fadd(t22, f32(1.563417661998301e-08))
-    t24 = var if t1 else fadd(t5, t17) if fsub(t17, t17) == f32(0.0) else t5
-    t25 = fdiv(t6, t4)
-    t26 = -fmul(t25, t2)
-    t27 = fdiv(f32(0.5), t4)
-    t28 = fadd(t26, t27)
-    t29 = fsub(t28, t26)
-    t30 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t25, t4, t6), t18), fmul(t25, t15)), t16), t2)
-    t31 = -fadd(fadd(libdevice.fmaf(t25, t2, t26), fmul(t25, t14)), t30)
-    t32 = fmul(fsub(libdevice.fmaf(-t27, t4, f32(0.5)), fmul(t27, t15)), t16)
-    t33 = fadd(fadd(fadd(fsub(t26, fsub(t28, t29)), fsub(t27, t29)), t31), t32)
-    t34 = var if t1 else fadd(t10, t23) if fsub(t23, t23) == f32(0.0) else t10
-    t35 = -t24
-    t36 = var if t1 else fadd(t28, t33) if fsub(t33, t33) == f32(0.0) else t28
-    return t34, t24, t35, t36
+    t12 = f32(0.0) if t3 else eps_low
+    t13 = fsub(t9, t7)
+    t14 = -t5
+    t15 = fsub(t2, input)
+    t16 = fadd(fsub(input, fsub(t2, t15)), fsub(-target, t15))
+    t17 = inverse(t4)
+    t18 = fmul(libdevice.fmaf(t14, t12, fadd(libdevice.fmaf(t14, t4, t2), t16)), t17)
+    t19 = fmul(t18, f32(0.5))
+    t20 = libdevice.fmaf(t19, t2, libdevice.fmaf(t6, t16, libdevice.fmaf(t6, t2, -t7)))
+    t21 = fadd(fadd(fsub(t7, fsub(t9, t13)), fsub(t8, t13)), t20)
+    t22 = fadd(fsub(t9, fsub(t10, t11)), fsub(f32(0.9189385175704956), t11))
+    t23 = fadd(t22, libdevice.fmaf(fmul(t12, fdiv(f32(1.0), t4)), f32(0.5), t21))
+    t24 = fadd(t23, f32(1.563417661998301e-08))
+    t25 = var if t1 else fadd(t5, t18) if libdevice.fabsf(t18) < f32(math.inf) else t5
+    t26 = fdiv(f32(0.5), t4)
+    t27 = -t26
+    t28 = fdiv(t6, t4)
+    t29 = -fmul(t28, t2)
+    t30 = fadd(t29, t26)
+    t31 = fsub(t30, t29)
+    t32 = -t28
+    t33 = fmul(libdevice.fmaf(t32, t12, fadd(libdevice.fmaf(t32, t4, t6), t19)), t17)
+    t34 = -libdevice.fmaf(t33, t2, libdevice.fmaf(t28, t16, libdevice.fmaf(t28, t2, t29)))
+    t35 = libdevice.fmaf(t27, t12, libdevice.fmaf(t27, t4, f32(0.5)))
+    t36 = libdevice.fmaf(t35, t17, fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(t26, t31)), t34))
+    t37 = var if t1 else fadd(t10, t24) if libdevice.fabsf(t24) < f32(math.inf) else t10
+    t38 = -t25
+    t39 = var if t1 else fadd(t30, t36) if libdevice.fabsf(t36) < f32(math.inf) else t30
+    return t37, t25, t38, t39
 
 
 @core

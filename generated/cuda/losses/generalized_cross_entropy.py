@@ -75,8 +75,8 @@ def value_f32_s0_core(m0, input_K1):
     t1 = fsub(input_K1, m0)
     t2 = expf(t1)
     t3 = fsub(t1, input_K1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2, expf_low(t1))
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -87,28 +87,30 @@ def value_f32_out_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, targe
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = fdiv(weight_target, q)
-    t10 = fsub(input_target, m0)
-    t11 = -libdevice.logf(s0)
-    t12 = fadd(t10, t11)
-    t13 = fmul(q, t12)
-    t14 = libdevice.expm1f(t13)
-    t15 = -fmul(t9, t14)
-    t16 = fsub(t12, t10)
-    t17 = fsub(t10, input_target)
-    t18 = fadd(fsub(input_target, fsub(t10, t17)), fsub(-m0, t17))
+    t10 = -t9
+    t11 = fsub(input_target, m0)
+    t12 = -libdevice.logf(s0)
+    t13 = fadd(t11, t12)
+    t14 = fmul(q, t13)
+    t15 = libdevice.expm1f(t14)
+    t16 = fsub(t13, t11)
+    t17 = fsub(t11, input_target)
+    t18 = fadd(fsub(input_target, fsub(t11, t17)), fsub(-m0, t17))
     t19 = inverse(s0)
-    t20 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t19, s0, f32(1.0)), t19, t19)))
-    t21 = fmul(q, fadd(fadd(fadd(fsub(t10, fsub(t12, t16)), fsub(t11, t16)), t18), t20))
-    t22 = fmul(t9, fmul(fadd(fadd(libdevice.fmaf(q, t12, -t13), t21), fmul(q_l, t12)), fadd(t14, f32(1.0))))
-    t23 = fmul(fmul(fsub(libdevice.fmaf(-t9, q, weight_target), fmul(t9, q_l)), inverse(q)), t14)
-    t24 = f32(0.0) if t7 else f32(0.0) if t8 else -fadd(fadd(libdevice.fmaf(t9, t14, t15), t22), t23)
-    t25 = f32(0.0) if t7 else f32(0.0) if t8 else t15
-    return fadd(t25, t24) if fsub(t24, t24) == f32(0.0) else t25
+    t20 = -libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t19, s0, f32(1.0)), t19, t19), logf_low(s0))
+    t21 = fadd(fadd(fadd(fsub(t11, fsub(t13, t16)), fsub(t12, t16)), t18), t20)
+    t22 = libdevice.fmaf(q_l, t13, libdevice.fmaf(q, t21, libdevice.fmaf(q, t13, -t14)))
+    t23 = -fmul(t9, t15)
+    t24 = fmul(libdevice.fmaf(t10, q_l, libdevice.fmaf(t10, q, weight_target)), inverse(q))
+    t25 = libdevice.fmaf(t9, fmul(t22, fadd(t15, f32(1.0))), libdevice.fmaf(t9, t15, t23))
+    t26 = f32(0.0) if t7 else f32(0.0) if t8 else -libdevice.fmaf(t24, t15, t25)
+    t27 = f32(0.0) if t7 else f32(0.0) if t8 else t23
+    return fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -157,18 +159,18 @@ def vjp_f32_e0_core(m0, input_K):
     t1 = fsub(input_K, m0)
     t2 = fsub(t1, input_K)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
 def vjp_f32_s0_core(e0_K1, e0_K1_l):
-    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_K1_l if libdevice.fabsf(e0_K1_l) < f32(math.inf) else f32(0.0)
     return e0_K1, t1
 
 
@@ -179,43 +181,46 @@ def vjp_f32_b0_core(ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, target, 
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = fsub(input_target, m0)
     t10 = -libdevice.logf(s0)
     t11 = fadd(t9, t10)
-    t12 = fmul(q, t11)
-    t13 = expf(t12)
-    t14 = -fmul(weight_target, t13)
-    t15 = fsub(t11, t9)
-    t16 = fsub(t9, input_target)
-    t17 = fadd(fsub(input_target, fsub(t9, t16)), fsub(-m0, t16))
-    t18 = inverse(s0)
-    t19 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t18, s0, f32(1.0)), t18, t18)))
-    t20 = fmul(q, fadd(fadd(fadd(fsub(t9, fsub(t11, t15)), fsub(t10, t15)), t17), t19))
-    t21 = fadd(expf_low(t12), fmul(fadd(fadd(libdevice.fmaf(q, t11, -t12), t20), fmul(q_l, t11)), t13))
-    t22 = f32(0.0) if t8 else -fadd(libdevice.fmaf(weight_target, t13, t14), fmul(weight_target, t21))
-    t23 = f32(0.0) if t7 else t22
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = f32(0.0) if t7 else f32(0.0) if t8 else t14
-    t26 = fadd(t25, t23)
-    t27 = t26 if t24 else t25
-    t28 = (fsub(t23, fsub(t26, t25)) if t24 else f32(0.0)) if fsub(t27, t27) == f32(0.0) else f32(0.0)
-    return t27, t28
+    t12 = fsub(t11, t9)
+    t13 = fsub(t9, input_target)
+    t14 = fadd(fsub(input_target, fsub(t9, t13)), fsub(-m0, t13))
+    t15 = inverse(s0)
+    t16 = -libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t15, s0, f32(1.0)), t15, t15), logf_low(s0))
+    t17 = fmul(q, t11)
+    t18 = fadd(fadd(fadd(fsub(t9, fsub(t11, t12)), fsub(t10, t12)), t14), t16)
+    t19 = expf(t17)
+    t20 = libdevice.fmaf(q_l, t11, libdevice.fmaf(q, t18, libdevice.fmaf(q, t11, -t17)))
+    t21 = -fmul(weight_target, t19)
+    t22 = libdevice.fmaf(t20, t19, expf_low(t17))
+    t23 = f32(0.0) if t8 else -libdevice.fmaf(weight_target, t22, libdevice.fmaf(weight_target, t19, t21))
+    t24 = f32(0.0) if t7 else t23
+    t25 = libdevice.fabsf(t24) < f32(math.inf)
+    t26 = f32(0.0) if t7 else f32(0.0) if t8 else t21
+    t27 = fadd(t26, t24)
+    t28 = t27 if t25 else t26
+    t29 = fsub(t24, fsub(t27, t26)) if t25 else f32(0.0)
+    t30 = t29 if libdevice.fabsf(t28) < f32(math.inf) else f32(0.0)
+    return t28, t30
 
 
 # r_s0 = 1/s0
 @core
 def vjp_f32_r_s0_core(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
@@ -226,17 +231,17 @@ def vjp_f32_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     t3 = fmul(e0_K, r_s0)
     t4 = -t3
     t5 = fadd(t4, f32(1.0))
-    t6 = fmul(b0, t5)
-    t7 = fmul(t3, b0)
-    t8 = (f32(0.0) if t2 else t6) if t1 else -(f32(0.0) if t2 else t7)
-    t9 = fmul(g, t8)
-    t10 = fsub(t5, t4)
-    t11 = fadd(fadd(libdevice.fmaf(e0_K, r_s0, t4), fmul(e0_K, r_s0_l)), fmul(e0_K_l, r_s0))
-    t12 = fmul(b0, fadd(fadd(fsub(t4, fsub(t5, t10)), fsub(f32(1.0), t10)), -t11))
-    t13 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, b0, -t7), fmul(t3, b0_l)), fmul(t11, b0)))
-    t14 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t5, -t6), t12), fmul(b0_l, t5))) if t1 else t13
-    t15 = fadd(libdevice.fmaf(g, t8, -t9), fmul(g, t14))
-    return fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9
+    t6 = fsub(t5, t4)
+    t7 = libdevice.fmaf(e0_K_l, r_s0, libdevice.fmaf(e0_K, r_s0_l, libdevice.fmaf(e0_K, r_s0, t4)))
+    t8 = fmul(b0, t5)
+    t9 = fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(f32(1.0), t6)), -t7)
+    t10 = fmul(t3, b0)
+    t11 = f32(0.0) if t2 else libdevice.fmaf(t7, b0, libdevice.fmaf(t3, b0_l, libdevice.fmaf(t3, b0, -t10)))
+    t12 = f32(0.0) if t2 else libdevice.fmaf(b0_l, t5, libdevice.fmaf(b0, t9, libdevice.fmaf(b0, t5, -t8)))
+    t13 = (f32(0.0) if t2 else t8) if t1 else -(f32(0.0) if t2 else t10)
+    t14 = fmul(g, t13)
+    t15 = libdevice.fmaf(g, t12 if t1 else -t11, libdevice.fmaf(g, t13, -t14))
+    return fadd(t14, t15) if libdevice.fabsf(t15) < f32(math.inf) else t14
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -325,20 +330,22 @@ def vjp_weight_f32_e0_core(m0, q, q_l, s0, s0_l, input_target):
     t1 = fsub(input_target, m0)
     t2 = -libdevice.logf(s0)
     t3 = fadd(t1, t2)
-    t4 = fmul(q, t3)
-    t5 = fsub(t3, t1)
-    t6 = fsub(t1, input_target)
-    t7 = fadd(fsub(input_target, fsub(t1, t6)), fsub(-m0, t6))
-    t8 = inverse(s0)
-    t9 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t8, s0, f32(1.0)), t8, t8)))
-    t10 = fmul(q, fadd(fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), t7), t9))
-    t11 = libdevice.expm1f(t4)
-    t12 = fmul(fadd(fadd(libdevice.fmaf(q, t3, -t4), t10), fmul(q_l, t3)), fadd(t11, f32(1.0)))
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t11, t12)
-    t15 = t14 if t13 else t11
-    t16 = (fsub(t12, fsub(t14, t11)) if t13 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t4 = fsub(t3, t1)
+    t5 = fsub(t1, input_target)
+    t6 = fadd(fsub(input_target, fsub(t1, t5)), fsub(-m0, t5))
+    t7 = inverse(s0)
+    t8 = -libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t7, s0, f32(1.0)), t7, t7), logf_low(s0))
+    t9 = fmul(q, t3)
+    t10 = fadd(fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), t6), t8)
+    t11 = libdevice.expm1f(t9)
+    t12 = libdevice.fmaf(q_l, t3, libdevice.fmaf(q, t10, libdevice.fmaf(q, t3, -t9)))
+    t13 = fmul(t12, fadd(t11, f32(1.0)))
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = fadd(t11, t13)
+    t16 = t15 if t14 else t11
+    t17 = fsub(t13, fsub(t15, t11)) if t14 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # dweight[K] = ((0 if Eq(target, ignore_index) else -e0*g/q) if Eq(K, target) else 0)
@@ -349,15 +356,16 @@ def vjp_weight_f32_dweight_core(i_K, e0, e0_l, g, ignore_index, ignore_index_l, 
     t3 = fadd(target, t2)
     t4 = fsub(t3, target)
     t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = fdiv(e0, q)
-    t10 = -fmul(t9, g)
-    t11 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t9, q, e0), e0_l), fmul(t9, q_l)), inverse(q)), g)
-    t12 = (f32(0.0) if t8 else -fadd(libdevice.fmaf(t9, g, t10), t11)) if t1 else f32(0.0)
-    t13 = (f32(0.0) if t8 else t10) if t1 else f32(0.0)
-    return fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
+    t10 = -t9
+    t11 = -fmul(t9, g)
+    t12 = fmul(libdevice.fmaf(t10, q_l, fadd(libdevice.fmaf(t10, q, e0), e0_l)), inverse(q))
+    t13 = (f32(0.0) if t8 else -libdevice.fmaf(t12, g, libdevice.fmaf(t9, g, t11))) if t1 else f32(0.0)
+    t14 = (f32(0.0) if t8 else t11) if t1 else f32(0.0)
+    return fadd(t14, t13) if libdevice.fabsf(t13) < f32(math.inf) else t14
 
 
 # e0 = expm1(q*(-m0 - log(s0) + input[target]))
@@ -402,7 +410,7 @@ def vjp_q_f32_dq_core(g, ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, tar
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -418,25 +426,29 @@ def vjp_q_f32_dq_core(g, ignore_index, ignore_index_l, m0, q, q_l, s0, s0_l, tar
     t18 = expf(t13)
     t19 = -fmul(t17, t18)
     t20 = fadd(t16, t19)
-    t21 = fmul(t9, t20)
-    t22 = fsub(t20, t16)
+    t21 = -t16
+    t22 = -t15
     t23 = fsub(t12, t10)
     t24 = fsub(t10, input_target)
     t25 = fadd(fsub(input_target, fsub(t10, t24)), fsub(-m0, t24))
     t26 = inverse(s0)
-    t27 = -fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t26, s0, f32(1.0)), t26, t26)))
+    t27 = -libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t26, s0, f32(1.0)), t26, t26), logf_low(s0))
     t28 = fadd(fadd(fadd(fsub(t10, fsub(t12, t23)), fsub(t11, t23)), t25), t27)
-    t29 = fadd(fadd(libdevice.fmaf(q, t12, -t13), fmul(q, t28)), fmul(q_l, t12))
+    t29 = libdevice.fmaf(q_l, t12, libdevice.fmaf(q, t28, libdevice.fmaf(q, t12, -t13)))
     t30 = inverse(q)
-    t31 = fmul(fsub(fadd(libdevice.fmaf(-t15, q, t14), fmul(t29, fadd(t14, f32(1.0)))), fmul(t15, q_l)), t30)
-    t32 = fmul(fsub(fadd(libdevice.fmaf(-t16, q, t15), t31), fmul(t16, q_l)), t30)
-    t33 = fadd(libdevice.fmaf(t17, t18, t19), fmul(t17, fadd(expf_low(t13), fmul(t29, t18))))
-    t34 = -fadd(t33, fmul(fmul(fsub(fadd(libdevice.fmaf(-t17, q, t12), t28), fmul(t17, q_l)), t30), t18))
-    t35 = fmul(t9, fadd(fadd(fadd(fsub(t16, fsub(t20, t22)), fsub(t19, t22)), t32), t34))
-    t36 = fadd(fadd(libdevice.fmaf(t9, t20, -t21), t35), fmul(libdevice.fmaf(weight_target, g, -t9), t20))
-    t37 = f32(0.0) if t7 else f32(0.0) if t8 else t36
-    t38 = f32(0.0) if t7 else f32(0.0) if t8 else t21
-    return fadd(t38, t37) if fsub(t37, t37) == f32(0.0) else t38
+    t31 = libdevice.fmaf(t22, q_l, libdevice.fmaf(t29, fadd(t14, f32(1.0)), libdevice.fmaf(t22, q, t14)))
+    t32 = fsub(t20, t16)
+    t33 = libdevice.fmaf(t21, q_l, libdevice.fmaf(t31, t30, libdevice.fmaf(t21, q, t15)))
+    t34 = -t17
+    t35 = libdevice.fmaf(t17, libdevice.fmaf(t29, t18, expf_low(t13)), libdevice.fmaf(t17, t18, t19))
+    t36 = fmul(libdevice.fmaf(t34, q_l, fadd(libdevice.fmaf(t34, q, t12), t28)), t30)
+    t37 = libdevice.fmaf(t33, t30, fadd(fsub(t16, fsub(t20, t32)), fsub(t19, t32)))
+    t38 = fmul(t9, t20)
+    t39 = libdevice.fmaf(t9, fadd(t37, -libdevice.fmaf(t36, t18, t35)), libdevice.fmaf(t9, t20, -t38))
+    t40 = f32(0.0) if t8 else libdevice.fmaf(libdevice.fmaf(weight_target, g, -t9), t20, t39)
+    t41 = f32(0.0) if t7 else t40
+    t42 = f32(0.0) if t7 else f32(0.0) if t8 else t38
+    return fadd(t42, t41) if libdevice.fabsf(t41) < f32(math.inf) else t42
 
 
 # dq = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(-(-m0 - log(s0) + input[target])*exp(q*(-m0
@@ -483,7 +495,7 @@ def share_f32_out_core(ignore_index, ignore_index_l, target, weight_target):
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return f32(0.0) if t7 else weight_target
@@ -502,7 +514,7 @@ def share_vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, targ
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)

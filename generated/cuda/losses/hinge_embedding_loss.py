@@ -7,8 +7,10 @@ if target == 1:
 return max(margin - input, 0) if target == -1 else 0
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, dadd, f32, fadd, fsub, kernel, load, load2, load4, store, store2, store4, thread, u32
+    core, dadd, f32, fadd, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 
@@ -38,7 +40,7 @@ def grad_input_device32(input, target, margin, margin_low):
         t7 = fsub(t2, t6)
         t8 = -fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(margin, t7)), margin_low)
         t9 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t8)
-        t10 = fsub(t9, t9) == f32(0.0)
+        t10 = libdevice.fabsf(t9) < f32(math.inf)
         t11 = fadd(t4, t9)
         t12 = t11 if t10 else t4
         t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
@@ -81,7 +83,7 @@ def grad_margin_device32(input, target, margin, margin_low):
         t7 = fsub(t2, t6)
         t8 = -fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(margin, t7)), margin_low)
         t9 = fadd(fadd(fsub(f32(0.0), fsub(t4, t5)), fsub(t3, t5)), t8)
-        t10 = fsub(t9, t9) == f32(0.0)
+        t10 = libdevice.fabsf(t9) < f32(math.inf)
         t11 = fadd(t4, t9)
         t12 = t11 if t10 else t4
         t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
@@ -105,7 +107,7 @@ def grads_device32(input, target, margin, margin_low):
         t9 = fsub(t4, t8)
         t10 = -fadd(fadd(fsub(t8, fsub(t4, t9)), fsub(margin, t9)), margin_low)
         t11 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t10)
-        t12 = fsub(t11, t11) == f32(0.0)
+        t12 = libdevice.fabsf(t11) < f32(math.inf)
         t13 = fadd(t6, t11)
         t14 = t13 if t12 else t6
         t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t6)) if t12 else f32(0.0)) <= f32(0.0)
@@ -134,7 +136,7 @@ def value_and_grad_device32(input, target, margin, margin_low):
         t12 = fsub(t5, t11)
         t13 = -fadd(fadd(fsub(t11, fsub(t5, t12)), fsub(margin, t12)), margin_low)
         t14 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t13)
-        t15 = fsub(t14, t14) == f32(0.0)
+        t15 = libdevice.fabsf(t14) < f32(math.inf)
         t16 = fadd(t9, t14)
         t17 = t16 if t15 else t9
         t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t9)) if t15 else f32(0.0)) <= f32(0.0)

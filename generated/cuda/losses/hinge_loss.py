@@ -5,6 +5,8 @@
 return max(1 - target * input, 0)
 """
 
+import math
+
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -20,12 +22,12 @@ def value_device32(input, target):
     t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
     t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
     t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = f32(0.0) if t5 else t2
     t9 = fadd(t8, t6)
     t10 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
     t11 = t9 if t7 else t8
-    return fadd(t11, t10) if fsub(t10, t10) == f32(0.0) else t11
+    return fadd(t11, t10) if libdevice.fabsf(t10) < f32(math.inf) else t11
 
 
 # where -input*target + 1 >= 0: -target
@@ -81,7 +83,7 @@ def value_and_grad_device32(input, target):
     t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
     t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
     t8 = f32(0.0) if t7 else t6
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = f32(0.0) if t7 else t3
     t11 = fadd(t10, t8)
     t12 = fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)
@@ -89,7 +91,7 @@ def value_and_grad_device32(input, target):
     t14 = target != target
     t15 = input != input
     t16 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5
-    t17 = fadd(t13, t12) if fsub(t12, t12) == f32(0.0) else t13
+    t17 = fadd(t13, t12) if libdevice.fabsf(t12) < f32(math.inf) else t13
     t18 = target if t14 else input if t15 else -target if t16 else f32(0.0)
     t19 = target if t14 else input if t15 else -input if t16 else f32(0.0)
     return t17, t18, t19

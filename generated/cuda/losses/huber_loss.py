@@ -6,6 +6,8 @@ r = abs(input - target)
 return weight * (r**2 / 2 if r < delta else delta * (r - delta / 2))
 """
 
+import math
+
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -24,23 +26,24 @@ def value_device32(input, target, weight, delta, delta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -delta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = fmul(t1, f32(0.5))
-    t14 = fmul(t13, t1)
-    t15 = fadd(fadd(libdevice.fmaf(t13, t1, -t14), fmul(t13, t7)), fmul(fmul(t7, f32(0.5)), t1))
-    t16 = -fmul(delta, f32(0.5))
-    t17 = fadd(t16, t2)
-    t18 = fmul(delta, t17)
-    t19 = fsub(t17, t16)
-    t20 = fadd(fadd(fadd(fsub(t16, fsub(t17, t19)), fsub(t2, t19)), -fmul(delta_low, f32(0.5))), t8)
-    t21 = fadd(fadd(libdevice.fmaf(delta, t17, -t18), fmul(delta, t20)), fmul(delta_low, t17))
-    t22 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t23 = fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
-    t24 = fmul(weight, t23 if t22 else fadd(t18, t21) if fsub(t21, t21) == f32(0.0) else t18)
-    return f32(0.0) if weight == f32(0.0) else t24
+    t9 = -delta_low
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = fmul(t1, f32(0.5))
+    t15 = fmul(t14, t1)
+    t16 = libdevice.fmaf(fmul(t7, f32(0.5)), t1, libdevice.fmaf(t14, t7, libdevice.fmaf(t14, t1, -t15)))
+    t17 = -fmul(delta, f32(0.5))
+    t18 = fadd(t17, t2)
+    t19 = fsub(t18, t17)
+    t20 = fmul(delta, t18)
+    t21 = fadd(libdevice.fmaf(t9, f32(0.5), fadd(fsub(t17, fsub(t18, t19)), fsub(t2, t19))), t8)
+    t22 = libdevice.fmaf(delta_low, t18, libdevice.fmaf(delta, t21, libdevice.fmaf(delta, t18, -t20)))
+    t23 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) < f32(0.0)
+    t24 = fadd(t15, t16) if libdevice.fabsf(t16) < f32(math.inf) else t15
+    t25 = fmul(weight, t24 if t23 else fadd(t20, t22) if libdevice.fabsf(t22) < f32(math.inf) else t20)
+    return f32(0.0) if weight == f32(0.0) else t25
 
 
 # where Abs(r) < delta: r**2/2 (compensated)
@@ -55,22 +58,23 @@ def grad_weight_device32(input, target, weight, delta, delta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -delta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = fmul(t1, f32(0.5))
-    t14 = fmul(t13, t1)
-    t15 = fadd(fadd(libdevice.fmaf(t13, t1, -t14), fmul(t13, t7)), fmul(fmul(t7, f32(0.5)), t1))
-    t16 = -fmul(delta, f32(0.5))
-    t17 = fadd(t16, t2)
-    t18 = fmul(delta, t17)
-    t19 = fsub(t17, t16)
-    t20 = fadd(fadd(fadd(fsub(t16, fsub(t17, t19)), fsub(t2, t19)), -fmul(delta_low, f32(0.5))), t8)
-    t21 = fadd(fadd(libdevice.fmaf(delta, t17, -t18), fmul(delta, t20)), fmul(delta_low, t17))
-    t22 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t23 = fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
-    return t23 if t22 else fadd(t18, t21) if fsub(t21, t21) == f32(0.0) else t18
+    t9 = -delta_low
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = fmul(t1, f32(0.5))
+    t15 = fmul(t14, t1)
+    t16 = libdevice.fmaf(fmul(t7, f32(0.5)), t1, libdevice.fmaf(t14, t7, libdevice.fmaf(t14, t1, -t15)))
+    t17 = -fmul(delta, f32(0.5))
+    t18 = fadd(t17, t2)
+    t19 = fsub(t18, t17)
+    t20 = fmul(delta, t18)
+    t21 = fadd(libdevice.fmaf(t9, f32(0.5), fadd(fsub(t17, fsub(t18, t19)), fsub(t2, t19))), t8)
+    t22 = libdevice.fmaf(delta_low, t18, libdevice.fmaf(delta, t21, libdevice.fmaf(delta, t18, -t20)))
+    t23 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) < f32(0.0)
+    t24 = fadd(t15, t16) if libdevice.fabsf(t16) < f32(math.inf) else t15
+    return t24 if t23 else fadd(t20, t22) if libdevice.fabsf(t22) < f32(math.inf) else t20
 
 
 # where Abs(r) < delta: r (compensated)
@@ -86,15 +90,16 @@ def grad_input_device32(input, target, weight, delta, delta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -delta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
     t14 = fmul(delta, t13)
-    t15 = fadd(libdevice.fmaf(delta, t13, -t14), fmul(delta_low, t13))
+    t15 = libdevice.fmaf(delta_low, t13, libdevice.fmaf(delta, t13, -t14))
     t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t17 = input if input != input else t1 if t16 else fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, target if target != target else t17)
+    t17 = t1 if t16 else fadd(t14, t15) if libdevice.fabsf(t15) < f32(math.inf) else t14
+    t18 = fmul(weight, target if target != target else input if input != input else t17)
+    return f32(0.0) if weight == f32(0.0) else t18
 
 
 # where Abs(r) < delta: r (compensated)
@@ -110,15 +115,16 @@ def grad_target_device32(input, target, weight, delta, delta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -delta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
     t14 = fmul(delta, t13)
-    t15 = fadd(libdevice.fmaf(delta, t13, -t14), fmul(delta_low, t13))
+    t15 = libdevice.fmaf(delta_low, t13, libdevice.fmaf(delta, t13, -t14))
     t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t17 = input if input != input else t1 if t16 else fadd(t14, t15) if fsub(t15, t15) == f32(0.0) else t14
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, -(target if target != target else t17))
+    t17 = t1 if t16 else fadd(t14, t15) if libdevice.fabsf(t15) < f32(math.inf) else t14
+    t18 = fmul(weight, -(target if target != target else input if input != input else t17))
+    return f32(0.0) if weight == f32(0.0) else t18
 
 
 # where Abs(r) < delta: 1 (compensated)
@@ -133,7 +139,7 @@ def grad2_input_device32(input, target, weight, delta, delta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -delta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
@@ -153,7 +159,7 @@ def grad2_target_device32(input, target, weight, delta, delta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -delta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
@@ -175,14 +181,14 @@ def grad_delta_device32(input, target, weight, delta, delta_low):
     t8 = -t7 if t1 < f32(0.0) else t7
     t9 = -delta_low
     t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t4, t10)
     t13 = t12 if t11 else t4
     t14 = fadd(t3, t2)
     t15 = fsub(t14, t3)
     t16 = fadd(fadd(fadd(fsub(t3, fsub(t14, t15)), fsub(t2, t15)), t9), t8)
     t17 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) < f32(0.0)
-    t18 = fmul(weight, f32(0.0) if t17 else fadd(t14, t16) if fsub(t16, t16) == f32(0.0) else t14)
+    t18 = fmul(weight, f32(0.0) if t17 else fadd(t14, t16) if libdevice.fabsf(t16) < f32(math.inf) else t14)
     return f32(0.0) if weight == f32(0.0) else t18
 
 
@@ -199,15 +205,15 @@ def grads_device32(input, target, weight, delta, delta_low):
     t8 = fsub(t2, input)
     t9 = fadd(fsub(input, fsub(t2, t8)), fsub(-target, t8))
     t10 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t9 if t7 else t9), -delta_low)
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t5, t10)
     t13 = t12 if t11 else t5
     t14 = f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t7 else f32(0.0)
     t15 = fmul(delta, t14)
-    t16 = fadd(libdevice.fmaf(delta, t14, -t15), fmul(delta_low, t14))
+    t16 = libdevice.fmaf(delta_low, t14, libdevice.fmaf(delta, t14, -t15))
     t17 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t5)) if t11 else f32(0.0)) < f32(0.0)
-    t18 = input if input != input else t2 if t17 else fadd(t15, t16) if fsub(t16, t16) == f32(0.0) else t15
-    t19 = target if target != target else t18
+    t18 = t2 if t17 else fadd(t15, t16) if libdevice.fabsf(t16) < f32(math.inf) else t15
+    t19 = target if target != target else input if input != input else t18
     t20 = f32(0.0) if t1 else fmul(weight, t19)
     t21 = f32(0.0) if t1 else fmul(weight, -t19)
     return t20, t21
@@ -226,31 +232,32 @@ def value_and_grad_device32(input, target, weight, delta, delta_low):
     t8 = fsub(t2, input)
     t9 = fadd(fsub(input, fsub(t2, t8)), fsub(-target, t8))
     t10 = -t9 if t7 else t9
-    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t10), -delta_low)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = fadd(t5, t11)
-    t14 = t13 if t12 else t5
-    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) < f32(0.0)
-    t16 = fmul(t2, f32(0.5))
-    t17 = fmul(t16, t2)
-    t18 = fadd(fadd(libdevice.fmaf(t16, t2, -t17), fmul(t16, t9)), fmul(fmul(t9, f32(0.5)), t2))
-    t19 = -fmul(delta, f32(0.5))
-    t20 = fadd(t19, t3)
-    t21 = fmul(delta, t20)
-    t22 = fsub(t20, t19)
-    t23 = fadd(fadd(fadd(fsub(t19, fsub(t20, t22)), fsub(t3, t22)), -fmul(delta_low, f32(0.5))), t10)
-    t24 = fadd(fadd(libdevice.fmaf(delta, t20, -t21), fmul(delta, t23)), fmul(delta_low, t20))
-    t25 = fadd(t17, t18) if fsub(t18, t18) == f32(0.0) else t17
-    t26 = fmul(weight, t25 if t15 else fadd(t21, t24) if fsub(t24, t24) == f32(0.0) else t21)
-    t27 = f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t7 else f32(0.0)
-    t28 = fmul(delta, t27)
-    t29 = fadd(libdevice.fmaf(delta, t27, -t28), fmul(delta_low, t27))
-    t30 = input if input != input else t2 if t15 else fadd(t28, t29) if fsub(t29, t29) == f32(0.0) else t28
-    t31 = target if target != target else t30
-    t32 = f32(0.0) if t1 else t26
-    t33 = f32(0.0) if t1 else fmul(weight, t31)
-    t34 = f32(0.0) if t1 else fmul(weight, -t31)
-    return t32, t33, t34
+    t11 = -delta_low
+    t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t10), t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = fadd(t5, t12)
+    t15 = t14 if t13 else t5
+    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) < f32(0.0)
+    t17 = fmul(t2, f32(0.5))
+    t18 = fmul(t17, t2)
+    t19 = libdevice.fmaf(fmul(t9, f32(0.5)), t2, libdevice.fmaf(t17, t9, libdevice.fmaf(t17, t2, -t18)))
+    t20 = -fmul(delta, f32(0.5))
+    t21 = fadd(t20, t3)
+    t22 = fsub(t21, t20)
+    t23 = fmul(delta, t21)
+    t24 = fadd(libdevice.fmaf(t11, f32(0.5), fadd(fsub(t20, fsub(t21, t22)), fsub(t3, t22))), t10)
+    t25 = libdevice.fmaf(delta_low, t21, libdevice.fmaf(delta, t24, libdevice.fmaf(delta, t21, -t23)))
+    t26 = fadd(t18, t19) if libdevice.fabsf(t19) < f32(math.inf) else t18
+    t27 = fmul(weight, t26 if t16 else fadd(t23, t25) if libdevice.fabsf(t25) < f32(math.inf) else t23)
+    t28 = f32(1.0) if f32(0.0) < t2 else f32(-1.0) if t7 else f32(0.0)
+    t29 = fmul(delta, t28)
+    t30 = libdevice.fmaf(delta_low, t28, libdevice.fmaf(delta, t28, -t29))
+    t31 = t2 if t16 else fadd(t29, t30) if libdevice.fabsf(t30) < f32(math.inf) else t29
+    t32 = target if target != target else input if input != input else t31
+    t33 = f32(0.0) if t1 else t27
+    t34 = f32(0.0) if t1 else fmul(weight, t32)
+    t35 = f32(0.0) if t1 else fmul(weight, -t32)
+    return t33, t34, t35
 
 
 @core

@@ -8,6 +8,8 @@ right = sum(weighted(target, log(target / mixture)), D)
 return (left + right) / 2
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -63,13 +65,14 @@ def value_f32_s0_core(input_D1, target_D1):
     t5 = fdiv(input_D1, t4)
     t6 = libdevice.logf(t5)
     t7 = fmul(input_D1, t6)
-    t8 = fsub(t4, t2)
-    t9 = fsub(libdevice.fmaf(-t5, t4, input_D1), fmul(t5, fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8))))
-    t10 = fmul(input_D1, fadd(logf_low(t5), fmul(fmul(t9, inverse(t4)), fdiv(f32(1.0), t5))))
-    t11 = f32(0.0) if t1 else fadd(libdevice.fmaf(input_D1, t6, -t7), t10)
-    t12 = f32(0.0) if t1 else t7
-    t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t8 = -t5
+    t9 = fsub(t4, t2)
+    t10 = libdevice.fmaf(t8, fadd(fsub(t2, fsub(t4, t9)), fsub(t3, t9)), libdevice.fmaf(t8, t4, input_D1))
+    t11 = libdevice.fmaf(fmul(t10, inverse(t4)), fdiv(f32(1.0), t5), logf_low(t5))
+    t12 = f32(0.0) if t1 else libdevice.fmaf(input_D1, t11, libdevice.fmaf(input_D1, t6, -t7))
+    t13 = f32(0.0) if t1 else t7
+    t14 = t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # s1 = sum over D.1 of weighted(target[D.1], log(target[D.1]/(input[D.1]/2 + target[D.1]/2)))
@@ -82,13 +85,14 @@ def value_f32_s1_core(input_D1, target_D1):
     t5 = fdiv(target_D1, t4)
     t6 = libdevice.logf(t5)
     t7 = fmul(target_D1, t6)
-    t8 = fsub(t4, t2)
-    t9 = fsub(libdevice.fmaf(-t5, t4, target_D1), fmul(t5, fadd(fsub(t2, fsub(t4, t8)), fsub(t3, t8))))
-    t10 = fmul(target_D1, fadd(logf_low(t5), fmul(fmul(t9, inverse(t4)), fdiv(f32(1.0), t5))))
-    t11 = f32(0.0) if t1 else fadd(libdevice.fmaf(target_D1, t6, -t7), t10)
-    t12 = f32(0.0) if t1 else t7
-    t13 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t8 = -t5
+    t9 = fsub(t4, t2)
+    t10 = libdevice.fmaf(t8, fadd(fsub(t2, fsub(t4, t9)), fsub(t3, t9)), libdevice.fmaf(t8, t4, target_D1))
+    t11 = libdevice.fmaf(fmul(t10, inverse(t4)), fdiv(f32(1.0), t5), logf_low(t5))
+    t12 = f32(0.0) if t1 else libdevice.fmaf(target_D1, t11, libdevice.fmaf(target_D1, t6, -t7))
+    t13 = f32(0.0) if t1 else t7
+    t14 = t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # out = s0/2 + s1/2
@@ -98,8 +102,9 @@ def value_f32_out_core(s0, s0_l, s1, s1_l):
     t2 = fmul(s1, f32(0.5))
     t3 = fadd(t1, t2)
     t4 = fsub(t3, t1)
-    t5 = fadd(fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), fmul(s0_l, f32(0.5))), fmul(s1_l, f32(0.5)))
-    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t5 = libdevice.fmaf(s0_l, f32(0.5), fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)))
+    t6 = libdevice.fmaf(s1_l, f32(0.5), t5)
+    return fadd(t3, t6) if libdevice.fabsf(t6) < f32(math.inf) else t3
 
 
 # s0 = sum over D.1 of weighted(input[D.1], log(input[D.1]/(input[D.1]/2 + target[D.1]/2)))
@@ -163,35 +168,37 @@ def vjp_f32_dinput_core(g, input_D, target_D):
     t5 = fmul(libdevice.logf(t4), f32(0.5))
     t6 = input_D == f32(0.0)
     t7 = fmul(t4, f32(0.5))
-    t8 = fdiv(t7, t3)
-    t9 = -t8
-    t10 = fdiv(f32(1.0), t3)
-    t11 = fadd(t9, t10)
-    t12 = fmul(t3, t11)
-    t13 = fmul(f32(0.0) if t6 else t12, f32(0.5))
-    t14 = fadd(t5, t13)
-    t15 = target_D == f32(0.0)
-    t16 = fdiv(target_D, t3)
-    t17 = f32(0.0) if t15 else -fmul(t16, f32(0.25))
-    t18 = fadd(t14, t17)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t14)
-    t21 = fsub(t14, t5)
-    t22 = fsub(t3, t1)
-    t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
-    t24 = inverse(t3)
-    t25 = fmul(fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, t23)), t24)
-    t26 = fmul(fadd(logf_low(t4), fmul(t25, fdiv(f32(1.0), t4))), f32(0.5))
-    t27 = fsub(t11, t9)
-    t28 = -fmul(fsub(fadd(libdevice.fmaf(t9, t3, t7), fmul(t25, f32(0.5))), fmul(t8, t23)), t24)
-    t29 = fmul(fsub(libdevice.fmaf(-t10, t3, f32(1.0)), fmul(t10, t23)), t24)
-    t30 = fmul(t3, fadd(fadd(fadd(fsub(t9, fsub(t11, t27)), fsub(t10, t27)), t28), t29))
-    t31 = fmul(f32(0.0) if t6 else fadd(fadd(libdevice.fmaf(t3, t11, -t12), t30), fmul(t23, t11)), f32(0.5))
-    t32 = fadd(fadd(fadd(fsub(t5, fsub(t14, t21)), fsub(t13, t21)), t26), t31)
-    t33 = -fmul(fmul(fsub(libdevice.fmaf(-t16, t3, target_D), fmul(t16, t23)), t24), f32(0.25))
-    t34 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t32), f32(0.0) if t15 else t33))
-    t35 = fadd(libdevice.fmaf(g, t18, -t19), t34)
-    return fadd(t19, t35) if fsub(t35, t35) == f32(0.0) else t19
+    t8 = -fdiv(t7, t3)
+    t9 = fdiv(f32(1.0), t3)
+    t10 = fadd(t8, t9)
+    t11 = fmul(t3, t10)
+    t12 = fmul(f32(0.0) if t6 else t11, f32(0.5))
+    t13 = fadd(t5, t12)
+    t14 = target_D == f32(0.0)
+    t15 = fdiv(target_D, t3)
+    t16 = f32(0.0) if t14 else -fmul(t15, f32(0.25))
+    t17 = fadd(t13, t16)
+    t18 = fsub(t17, t13)
+    t19 = fsub(t3, t1)
+    t20 = fadd(fsub(t1, fsub(t3, t19)), fsub(t2, t19))
+    t21 = -t9
+    t22 = inverse(t3)
+    t23 = -t4
+    t24 = fmul(libdevice.fmaf(t23, t20, libdevice.fmaf(t23, t3, input_D)), t22)
+    t25 = fsub(t10, t8)
+    t26 = -libdevice.fmaf(t8, t20, libdevice.fmaf(t24, f32(0.5), libdevice.fmaf(t8, t3, t7)))
+    t27 = libdevice.fmaf(t26, t22, fadd(fsub(t8, fsub(t10, t25)), fsub(t9, t25)))
+    t28 = libdevice.fmaf(libdevice.fmaf(t21, t20, libdevice.fmaf(t21, t3, f32(1.0))), t22, t27)
+    t29 = fsub(t13, t5)
+    t30 = libdevice.fmaf(t24, fdiv(f32(1.0), t4), logf_low(t4))
+    t31 = f32(0.0) if t6 else libdevice.fmaf(t20, t10, libdevice.fmaf(t3, t28, libdevice.fmaf(t3, t10, -t11)))
+    t32 = libdevice.fmaf(t30, f32(0.5), fadd(fsub(t5, fsub(t13, t29)), fsub(t12, t29)))
+    t33 = -t15
+    t34 = -fmul(fmul(libdevice.fmaf(t33, t20, libdevice.fmaf(t33, t3, target_D)), t22), f32(0.25))
+    t35 = fadd(fadd(fsub(t13, fsub(t17, t18)), fsub(t16, t18)), libdevice.fmaf(t31, f32(0.5), t32))
+    t36 = fmul(g, t17)
+    t37 = libdevice.fmaf(g, fadd(t35, f32(0.0) if t14 else t34), libdevice.fmaf(g, t17, -t36))
+    return fadd(t36, t37) if libdevice.fabsf(t37) < f32(math.inf) else t36
 
 
 # dtarget[D] = g*(log(target[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], -1/(4*(input[D]/2 +
@@ -199,42 +206,44 @@ def vjp_f32_dinput_core(g, input_D, target_D):
 #     target[D]/2)**2))*(input[D]/2 + target[D]/2)/target[D])/2)
 @core
 def vjp_f32_dtarget_core(g, input_D, target_D):
-    t1 = fmul(input_D, f32(0.5))
-    t2 = fmul(target_D, f32(0.5))
-    t3 = fadd(t1, t2)
-    t4 = fdiv(target_D, t3)
-    t5 = fmul(libdevice.logf(t4), f32(0.5))
-    t6 = input_D == f32(0.0)
-    t7 = fdiv(input_D, t3)
-    t8 = f32(0.0) if t6 else -fmul(t7, f32(0.25))
-    t9 = fadd(t5, t8)
-    t10 = target_D == f32(0.0)
-    t11 = fmul(t4, f32(0.5))
-    t12 = fdiv(t11, t3)
-    t13 = -t12
-    t14 = fdiv(f32(1.0), t3)
-    t15 = fadd(t13, t14)
-    t16 = fmul(t3, t15)
-    t17 = fmul(f32(0.0) if t10 else t16, f32(0.5))
-    t18 = fadd(t9, t17)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t9)
-    t21 = fsub(t9, t5)
-    t22 = fsub(t3, t1)
-    t23 = fadd(fsub(t1, fsub(t3, t22)), fsub(t2, t22))
-    t24 = inverse(t3)
-    t25 = fmul(fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, t23)), t24)
-    t26 = fmul(fadd(logf_low(t4), fmul(t25, fdiv(f32(1.0), t4))), f32(0.5))
-    t27 = -fmul(fmul(fsub(libdevice.fmaf(-t7, t3, input_D), fmul(t7, t23)), t24), f32(0.25))
-    t28 = fadd(fadd(fadd(fsub(t5, fsub(t9, t21)), fsub(t8, t21)), t26), f32(0.0) if t6 else t27)
-    t29 = fsub(t15, t13)
-    t30 = -fmul(fsub(fadd(libdevice.fmaf(t13, t3, t11), fmul(t25, f32(0.5))), fmul(t12, t23)), t24)
-    t31 = fmul(fsub(libdevice.fmaf(-t14, t3, f32(1.0)), fmul(t14, t23)), t24)
-    t32 = fmul(t3, fadd(fadd(fadd(fsub(t13, fsub(t15, t29)), fsub(t14, t29)), t30), t31))
-    t33 = fmul(f32(0.0) if t10 else fadd(fadd(libdevice.fmaf(t3, t15, -t16), t32), fmul(t23, t15)), f32(0.5))
-    t34 = fmul(g, fadd(fadd(fadd(fsub(t9, fsub(t18, t20)), fsub(t17, t20)), t28), t33))
-    t35 = fadd(libdevice.fmaf(g, t18, -t19), t34)
-    return fadd(t19, t35) if fsub(t35, t35) == f32(0.0) else t19
+    t1 = target_D == f32(0.0)
+    t2 = fmul(input_D, f32(0.5))
+    t3 = fmul(target_D, f32(0.5))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5))
+    t7 = fdiv(target_D, t4)
+    t8 = fmul(t7, f32(0.5))
+    t9 = -fdiv(t8, t4)
+    t10 = fdiv(f32(1.0), t4)
+    t11 = fadd(t9, t10)
+    t12 = -t10
+    t13 = inverse(t4)
+    t14 = -t7
+    t15 = fmul(libdevice.fmaf(t14, t6, libdevice.fmaf(t14, t4, target_D)), t13)
+    t16 = fsub(t11, t9)
+    t17 = -libdevice.fmaf(t9, t6, libdevice.fmaf(t15, f32(0.5), libdevice.fmaf(t9, t4, t8)))
+    t18 = libdevice.fmaf(t17, t13, fadd(fsub(t9, fsub(t11, t16)), fsub(t10, t16)))
+    t19 = fmul(t4, t11)
+    t20 = libdevice.fmaf(libdevice.fmaf(t12, t6, libdevice.fmaf(t12, t4, f32(1.0))), t13, t18)
+    t21 = fmul(libdevice.logf(t7), f32(0.5))
+    t22 = input_D == f32(0.0)
+    t23 = fdiv(input_D, t4)
+    t24 = f32(0.0) if t22 else -fmul(t23, f32(0.25))
+    t25 = fadd(t21, t24)
+    t26 = fmul(f32(0.0) if t1 else t19, f32(0.5))
+    t27 = fadd(t25, t26)
+    t28 = fsub(t27, t25)
+    t29 = fsub(t25, t21)
+    t30 = libdevice.fmaf(t15, fdiv(f32(1.0), t7), logf_low(t7))
+    t31 = -t23
+    t32 = -fmul(fmul(libdevice.fmaf(t31, t6, libdevice.fmaf(t31, t4, input_D)), t13), f32(0.25))
+    t33 = libdevice.fmaf(t30, f32(0.5), fadd(fsub(t21, fsub(t25, t29)), fsub(t24, t29)))
+    t34 = f32(0.0) if t1 else libdevice.fmaf(t6, t11, libdevice.fmaf(t4, t20, libdevice.fmaf(t4, t11, -t19)))
+    t35 = fadd(fadd(fsub(t25, fsub(t27, t28)), fsub(t26, t28)), fadd(t33, f32(0.0) if t22 else t32))
+    t36 = fmul(g, t27)
+    t37 = libdevice.fmaf(g, libdevice.fmaf(t34, f32(0.5), t35), libdevice.fmaf(g, t27, -t36))
+    return fadd(t36, t37) if libdevice.fabsf(t37) < f32(math.inf) else t36
 
 
 # dinput[D] = g*(log(input[D]/(input[D]/2 + target[D]/2))/2 + weighted(input[D], (1/(input[D]/2 + target[D]/2) -
@@ -328,15 +337,16 @@ def value_and_grad_f32_e0_core(input_D, target_D):
     t2 = fmul(target_D, f32(0.5))
     t3 = fadd(t1, t2)
     t4 = fdiv(input_D, t3)
-    t5 = fsub(t3, t1)
-    t6 = fsub(libdevice.fmaf(-t4, t3, input_D), fmul(t4, fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5))))
-    t7 = fadd(logf_low(t4), fmul(fmul(t6, inverse(t3)), fdiv(f32(1.0), t4)))
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = libdevice.logf(t4)
-    t10 = fadd(t9, t7)
-    t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t5 = -t4
+    t6 = fsub(t3, t1)
+    t7 = libdevice.fmaf(t5, fadd(fsub(t1, fsub(t3, t6)), fsub(t2, t6)), libdevice.fmaf(t5, t3, input_D))
+    t8 = libdevice.fmaf(fmul(t7, inverse(t3)), fdiv(f32(1.0), t4), logf_low(t4))
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = libdevice.logf(t4)
+    t11 = fadd(t10, t8)
+    t12 = t11 if t9 else t10
+    t13 = (fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t12, t13
 
 
 # s0 = sum over D.1 of weighted(input[D.1], e0[D.1])
@@ -344,9 +354,9 @@ def value_and_grad_f32_e0_core(input_D, target_D):
 def value_and_grad_f32_s0_core(e0_D1, e0_D1_l, input_D1):
     t1 = input_D1 == f32(0.0)
     t2 = fmul(e0_D1, input_D1)
-    t3 = f32(0.0) if t1 else fadd(libdevice.fmaf(e0_D1, input_D1, -t2), fmul(e0_D1_l, input_D1))
+    t3 = f32(0.0) if t1 else libdevice.fmaf(e0_D1_l, input_D1, libdevice.fmaf(e0_D1, input_D1, -t2))
     t4 = f32(0.0) if t1 else t2
-    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    t5 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t4, t5
 
 
@@ -357,15 +367,16 @@ def value_and_grad_f32_e1_core(input_D, target_D):
     t2 = fmul(target_D, f32(0.5))
     t3 = fadd(t1, t2)
     t4 = fdiv(target_D, t3)
-    t5 = fsub(t3, t1)
-    t6 = fsub(libdevice.fmaf(-t4, t3, target_D), fmul(t4, fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5))))
-    t7 = fadd(logf_low(t4), fmul(fmul(t6, inverse(t3)), fdiv(f32(1.0), t4)))
-    t8 = fsub(t7, t7) == f32(0.0)
-    t9 = libdevice.logf(t4)
-    t10 = fadd(t9, t7)
-    t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t5 = -t4
+    t6 = fsub(t3, t1)
+    t7 = libdevice.fmaf(t5, fadd(fsub(t1, fsub(t3, t6)), fsub(t2, t6)), libdevice.fmaf(t5, t3, target_D))
+    t8 = libdevice.fmaf(fmul(t7, inverse(t3)), fdiv(f32(1.0), t4), logf_low(t4))
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = libdevice.logf(t4)
+    t11 = fadd(t10, t8)
+    t12 = t11 if t9 else t10
+    t13 = (fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t12, t13
 
 
 # s1 = sum over D.1 of weighted(target[D.1], e1[D.1])
@@ -373,9 +384,9 @@ def value_and_grad_f32_e1_core(input_D, target_D):
 def value_and_grad_f32_s1_core(e1_D1, e1_D1_l, target_D1):
     t1 = target_D1 == f32(0.0)
     t2 = fmul(e1_D1, target_D1)
-    t3 = f32(0.0) if t1 else fadd(libdevice.fmaf(e1_D1, target_D1, -t2), fmul(e1_D1_l, target_D1))
+    t3 = f32(0.0) if t1 else libdevice.fmaf(e1_D1_l, target_D1, libdevice.fmaf(e1_D1, target_D1, -t2))
     t4 = f32(0.0) if t1 else t2
-    t5 = t3 if fsub(t3, t3) == f32(0.0) else f32(0.0)
+    t5 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t4, t5
 
 
@@ -391,34 +402,36 @@ def value_and_grad_f32_dinput_core(g, e0_D, e0_D_l, input_D, target_D):
     t5 = fadd(t3, t4)
     t6 = fdiv(input_D, t5)
     t7 = fmul(t6, f32(0.5))
-    t8 = fdiv(t7, t5)
-    t9 = -t8
-    t10 = fdiv(f32(1.0), t5)
-    t11 = fadd(t9, t10)
-    t12 = fmul(t5, t11)
-    t13 = fmul(f32(0.0) if t2 else t12, f32(0.5))
-    t14 = fadd(t1, t13)
-    t15 = target_D == f32(0.0)
-    t16 = fdiv(target_D, t5)
-    t17 = f32(0.0) if t15 else -fmul(t16, f32(0.25))
-    t18 = fadd(t14, t17)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t14)
-    t21 = fsub(t14, t1)
-    t22 = fsub(t11, t9)
-    t23 = fsub(t5, t3)
-    t24 = fadd(fsub(t3, fsub(t5, t23)), fsub(t4, t23))
-    t25 = inverse(t5)
-    t26 = fmul(fmul(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t24)), t25), f32(0.5))
-    t27 = -fmul(fsub(fadd(libdevice.fmaf(t9, t5, t7), t26), fmul(t8, t24)), t25)
-    t28 = fmul(fsub(libdevice.fmaf(-t10, t5, f32(1.0)), fmul(t10, t24)), t25)
-    t29 = fmul(t5, fadd(fadd(fadd(fsub(t9, fsub(t11, t22)), fsub(t10, t22)), t27), t28))
-    t30 = fmul(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t5, t11, -t12), t29), fmul(t24, t11)), f32(0.5))
-    t31 = fadd(fadd(fadd(fsub(t1, fsub(t14, t21)), fsub(t13, t21)), fmul(e0_D_l, f32(0.5))), t30)
-    t32 = -fmul(fmul(fsub(libdevice.fmaf(-t16, t5, target_D), fmul(t16, t24)), t25), f32(0.25))
-    t33 = fmul(g, fadd(fadd(fadd(fsub(t14, fsub(t18, t20)), fsub(t17, t20)), t31), f32(0.0) if t15 else t32))
-    t34 = fadd(libdevice.fmaf(g, t18, -t19), t33)
-    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
+    t8 = -fdiv(t7, t5)
+    t9 = fdiv(f32(1.0), t5)
+    t10 = fadd(t8, t9)
+    t11 = fmul(t5, t10)
+    t12 = fmul(f32(0.0) if t2 else t11, f32(0.5))
+    t13 = fadd(t1, t12)
+    t14 = target_D == f32(0.0)
+    t15 = fdiv(target_D, t5)
+    t16 = f32(0.0) if t14 else -fmul(t15, f32(0.25))
+    t17 = fadd(t13, t16)
+    t18 = fsub(t17, t13)
+    t19 = fsub(t5, t3)
+    t20 = fadd(fsub(t3, fsub(t5, t19)), fsub(t4, t19))
+    t21 = -t9
+    t22 = inverse(t5)
+    t23 = -t6
+    t24 = fmul(libdevice.fmaf(t23, t20, libdevice.fmaf(t23, t5, input_D)), t22)
+    t25 = fsub(t10, t8)
+    t26 = -libdevice.fmaf(t8, t20, libdevice.fmaf(t24, f32(0.5), libdevice.fmaf(t8, t5, t7)))
+    t27 = libdevice.fmaf(t26, t22, fadd(fsub(t8, fsub(t10, t25)), fsub(t9, t25)))
+    t28 = libdevice.fmaf(libdevice.fmaf(t21, t20, libdevice.fmaf(t21, t5, f32(1.0))), t22, t27)
+    t29 = fsub(t13, t1)
+    t30 = f32(0.0) if t2 else libdevice.fmaf(t20, t10, libdevice.fmaf(t5, t28, libdevice.fmaf(t5, t10, -t11)))
+    t31 = libdevice.fmaf(e0_D_l, f32(0.5), fadd(fsub(t1, fsub(t13, t29)), fsub(t12, t29)))
+    t32 = -t15
+    t33 = -fmul(fmul(libdevice.fmaf(t32, t20, libdevice.fmaf(t32, t5, target_D)), t22), f32(0.25))
+    t34 = fadd(fadd(fsub(t13, fsub(t17, t18)), fsub(t16, t18)), libdevice.fmaf(t30, f32(0.5), t31))
+    t35 = fmul(g, t17)
+    t36 = libdevice.fmaf(g, fadd(t34, f32(0.0) if t14 else t33), libdevice.fmaf(g, t17, -t35))
+    return fadd(t35, t36) if libdevice.fabsf(t36) < f32(math.inf) else t35
 
 
 # dtarget[D] = g*(weighted(input[D], -1/(4*(input[D]/2 + target[D]/2))) + weighted(target[D], (1/(input[D]/2 +
@@ -426,41 +439,43 @@ def value_and_grad_f32_dinput_core(g, e0_D, e0_D_l, input_D, target_D):
 #     e1[D]/2)
 @core
 def value_and_grad_f32_dtarget_core(g, e1_D, e1_D_l, input_D, target_D):
-    t1 = fmul(e1_D, f32(0.5))
-    t2 = input_D == f32(0.0)
-    t3 = fmul(input_D, f32(0.5))
-    t4 = fmul(target_D, f32(0.5))
-    t5 = fadd(t3, t4)
-    t6 = fdiv(input_D, t5)
-    t7 = f32(0.0) if t2 else -fmul(t6, f32(0.25))
-    t8 = fadd(t1, t7)
-    t9 = target_D == f32(0.0)
-    t10 = fdiv(target_D, t5)
-    t11 = fmul(t10, f32(0.5))
-    t12 = fdiv(t11, t5)
-    t13 = -t12
-    t14 = fdiv(f32(1.0), t5)
-    t15 = fadd(t13, t14)
-    t16 = fmul(t5, t15)
-    t17 = fmul(f32(0.0) if t9 else t16, f32(0.5))
-    t18 = fadd(t8, t17)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, t8)
-    t21 = fsub(t8, t1)
-    t22 = fsub(t5, t3)
-    t23 = fadd(fsub(t3, fsub(t5, t22)), fsub(t4, t22))
-    t24 = inverse(t5)
-    t25 = -fmul(fmul(fsub(libdevice.fmaf(-t6, t5, input_D), fmul(t6, t23)), t24), f32(0.25))
-    t26 = fadd(fadd(fsub(t1, fsub(t8, t21)), fsub(t7, t21)), fmul(e1_D_l, f32(0.5)))
-    t27 = fsub(t15, t13)
-    t28 = fmul(fmul(fsub(libdevice.fmaf(-t10, t5, target_D), fmul(t10, t23)), t24), f32(0.5))
-    t29 = -fmul(fsub(fadd(libdevice.fmaf(t13, t5, t11), t28), fmul(t12, t23)), t24)
-    t30 = fmul(fsub(libdevice.fmaf(-t14, t5, f32(1.0)), fmul(t14, t23)), t24)
-    t31 = fmul(t5, fadd(fadd(fadd(fsub(t13, fsub(t15, t27)), fsub(t14, t27)), t29), t30))
-    t32 = fmul(f32(0.0) if t9 else fadd(fadd(libdevice.fmaf(t5, t15, -t16), t31), fmul(t23, t15)), f32(0.5))
-    t33 = fadd(fadd(fadd(fsub(t8, fsub(t18, t20)), fsub(t17, t20)), fadd(t26, f32(0.0) if t2 else t25)), t32)
-    t34 = fadd(libdevice.fmaf(g, t18, -t19), fmul(g, t33))
-    return fadd(t19, t34) if fsub(t34, t34) == f32(0.0) else t19
+    t1 = target_D == f32(0.0)
+    t2 = fmul(input_D, f32(0.5))
+    t3 = fmul(target_D, f32(0.5))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5))
+    t7 = fdiv(target_D, t4)
+    t8 = fmul(t7, f32(0.5))
+    t9 = -fdiv(t8, t4)
+    t10 = fdiv(f32(1.0), t4)
+    t11 = fadd(t9, t10)
+    t12 = -t10
+    t13 = inverse(t4)
+    t14 = -t7
+    t15 = fmul(libdevice.fmaf(t14, t6, libdevice.fmaf(t14, t4, target_D)), t13)
+    t16 = fsub(t11, t9)
+    t17 = -libdevice.fmaf(t9, t6, libdevice.fmaf(t15, f32(0.5), libdevice.fmaf(t9, t4, t8)))
+    t18 = libdevice.fmaf(t17, t13, fadd(fsub(t9, fsub(t11, t16)), fsub(t10, t16)))
+    t19 = fmul(t4, t11)
+    t20 = libdevice.fmaf(libdevice.fmaf(t12, t6, libdevice.fmaf(t12, t4, f32(1.0))), t13, t18)
+    t21 = fmul(e1_D, f32(0.5))
+    t22 = input_D == f32(0.0)
+    t23 = fdiv(input_D, t4)
+    t24 = f32(0.0) if t22 else -fmul(t23, f32(0.25))
+    t25 = fadd(t21, t24)
+    t26 = fmul(f32(0.0) if t1 else t19, f32(0.5))
+    t27 = fadd(t25, t26)
+    t28 = fsub(t27, t25)
+    t29 = fsub(t25, t21)
+    t30 = -t23
+    t31 = -fmul(fmul(libdevice.fmaf(t30, t6, libdevice.fmaf(t30, t4, input_D)), t13), f32(0.25))
+    t32 = libdevice.fmaf(e1_D_l, f32(0.5), fadd(fsub(t21, fsub(t25, t29)), fsub(t24, t29)))
+    t33 = f32(0.0) if t1 else libdevice.fmaf(t6, t11, libdevice.fmaf(t4, t20, libdevice.fmaf(t4, t11, -t19)))
+    t34 = fadd(fadd(fsub(t25, fsub(t27, t28)), fsub(t26, t28)), fadd(t32, f32(0.0) if t22 else t31))
+    t35 = fmul(g, t27)
+    t36 = libdevice.fmaf(g, libdevice.fmaf(t33, f32(0.5), t34), libdevice.fmaf(g, t27, -t35))
+    return fadd(t35, t36) if libdevice.fabsf(t36) < f32(math.inf) else t35
 
 
 # e0[D] = log(input[D]/(input[D]/2 + target[D]/2))

@@ -7,6 +7,8 @@ if log_target:
 return target * (log(target) - input)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -22,8 +24,6 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    logf_fine,
-    logf_fine_low,
     near_expf,
     store,
     store2,
@@ -38,19 +38,11 @@ from ..elementary import (exp, exp_low, log, log_low)
 # ---- log_target=False
 
 
-# weighted(target, -input + log(target)) (fine)
+# weighted(target, -input + log(target))
 @core
 def value_device32_no_log_target(input, target):
-    t1 = target == f32(0.0)
-    t2 = logf_fine(target)
-    t3 = fsub(t2, input)
-    t4 = fmul(target, t3)
-    t5 = -input
-    t6 = fsub(t3, t5)
-    t7 = fmul(target, fadd(fadd(fsub(t5, fsub(t3, t6)), fsub(t2, t6)), logf_fine_low(target)))
-    t8 = f32(0.0) if t1 else fadd(libdevice.fmaf(target, t3, -t4), t7)
-    t9 = f32(0.0) if t1 else t4
-    return input if input != input else fadd(t9, t8) if fsub(t8, t8) == f32(0.0) else t9
+    t1 = f32(0.0) if target == f32(0.0) else fmul(target, fsub(libdevice.logf(target), input))
+    return input if input != input else t1
 
 
 # weighted(target, -1)
@@ -65,19 +57,18 @@ def grad2_device32_no_log_target(input, target):
     return input if input != input else f32(0.0)
 
 
-# -input + log(target) + weighted(target, 1/target) (fine)
+# -input + log(target) + weighted(target, 1/target) (compensated)
 @core
 def grad_target_device32_no_log_target(input, target):
-    t1 = logf_fine(target)
+    t1 = libdevice.logf(target)
     t2 = fsub(t1, input)
     t3 = f32(0.0) if target == f32(0.0) else f32(1.0)
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
     t6 = -input
     t7 = fsub(t2, t6)
-    t8 = fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7)), logf_fine_low(target))
-    t9 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8)
-    return fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4
+    t8 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7)))
+    return fadd(t4, t8) if libdevice.fabsf(t8) < f32(math.inf) else t4
 
 
 # weighted(target, -1/target**2) + 2/target
@@ -92,17 +83,9 @@ def grad2_target_device32_no_log_target(input, target):
 def value_and_grad_device32_no_log_target(input, target):
     t1 = input != input
     t2 = target == f32(0.0)
-    t3 = logf_fine(target)
-    t4 = fsub(t3, input)
-    t5 = fmul(target, t4)
-    t6 = -input
-    t7 = fsub(t4, t6)
-    t8 = fmul(target, fadd(fadd(fsub(t6, fsub(t4, t7)), fsub(t3, t7)), logf_fine_low(target)))
-    t9 = f32(0.0) if t2 else fadd(libdevice.fmaf(target, t4, -t5), t8)
-    t10 = f32(0.0) if t2 else t5
-    t11 = input if t1 else fadd(t10, t9) if fsub(t9, t9) == f32(0.0) else t10
-    t12 = input if t1 else f32(0.0) if t2 else -target
-    return t11, t12
+    t3 = input if t1 else f32(0.0) if t2 else fmul(target, fsub(libdevice.logf(target), input))
+    t4 = input if t1 else f32(0.0) if t2 else -target
+    return t3, t4
 
 
 @core
@@ -1093,9 +1076,9 @@ def grad_target_device32_log_target(input, target):
     t8 = fsub(t7, t3)
     t9 = -input
     t10 = fsub(t4, t9)
-    t11 = fadd(libdevice.fmaf(t4, t1, -t5), fmul(fadd(fsub(t9, fsub(t4, t10)), fsub(target, t10)), t1))
+    t11 = libdevice.fmaf(fadd(fsub(t9, fsub(t4, t10)), fsub(target, t10)), t1, libdevice.fmaf(t4, t1, -t5))
     t12 = fadd(fadd(fsub(t3, fsub(t7, t8)), fsub(t6, t8)), f32(0.0) if t2 else t11)
-    return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
+    return fadd(t7, t12) if libdevice.fabsf(t12) < f32(math.inf) else t7
 
 
 # 2*weighted(exp(target), 1) + weighted(exp(target), -input + target) (compensated)
@@ -1111,9 +1094,9 @@ def grad2_target_device32_log_target(input, target):
     t8 = fsub(t7, t3)
     t9 = -input
     t10 = fsub(t4, t9)
-    t11 = fadd(libdevice.fmaf(t4, t1, -t5), fmul(fadd(fsub(t9, fsub(t4, t10)), fsub(target, t10)), t1))
+    t11 = libdevice.fmaf(fadd(fsub(t9, fsub(t4, t10)), fsub(target, t10)), t1, libdevice.fmaf(t4, t1, -t5))
     t12 = fadd(fadd(fsub(t3, fsub(t7, t8)), fsub(t6, t8)), f32(0.0) if t2 else t11)
-    return fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7
+    return fadd(t7, t12) if libdevice.fabsf(t12) < f32(math.inf) else t7
 
 
 # Together, so that what they share is computed once.

@@ -5,6 +5,8 @@
 return log(cosh(input - target))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -51,76 +53,80 @@ def value_device32(input, target):
     t10 = fsub(t1, input)
     t11 = fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10))
     t12 = -t11 if t1 < f32(0.0) else t11
-    t13 = fsub(t5, f32(0.0))
-    t14 = fadd(f32(1.0), t3)
-    t15 = inverse(t14)
-    t16 = fmul(t3, t15)
-    t17 = fmul(-fmul(t12, f32(2.0)), libdevice.fmaf(libdevice.fmaf(-t16, t14, t3), t15, t16))
-    t18 = fadd(fadd(fsub(f32(0.0), fsub(t5, t13)), fsub(t4, t13)), t17)
+    t13 = fadd(f32(1.0), t3)
+    t14 = inverse(t13)
+    t15 = fmul(t3, t14)
+    t16 = fsub(t5, f32(0.0))
+    t17 = libdevice.fmaf(libdevice.fmaf(-t15, t13, t3), t14, t15)
+    t18 = libdevice.fmaf(-fmul(t12, f32(2.0)), t17, fadd(fsub(f32(0.0), fsub(t5, t16)), fsub(t4, t16)))
     t19 = fadd(fsub(t6, fsub(t7, t8)), fsub(f32(-0.6931471824645996), t8))
     t20 = fadd(t19, fadd(fadd(fadd(fsub(t2, fsub(t6, t9)), fsub(t5, t9)), t12), t18))
     t21 = fadd(t20, f32(1.9046542121259336e-09))
-    t22 = fadd(t7, t21) if fsub(t21, t21) == f32(0.0) else t7
+    t22 = fadd(t7, t21) if libdevice.fabsf(t21) < f32(math.inf) else t7
     t23 = fmul(t2, f32(0.5))
-    t24 = libdevice.sinhf(t23)
-    t25 = fmul(t24, f32(2.0))
-    t26 = fmul(t25, t24)
-    t27 = fmul(fmul(t12, f32(0.5)), libdevice.coshf(t23))
-    t28 = fadd(fadd(libdevice.fmaf(t25, t24, -t26), fmul(t25, t27)), fmul(fmul(t27, f32(2.0)), t24))
-    t29 = fmul(t28, fdiv(f32(1.0), fadd(f32(1.0), t26)))
-    t30 = libdevice.log1pf(t26)
-    t31 = (fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30) if t1 < f32(6.498019218444824) else t22
-    return t22 if t1 < f32(-6.276672840118408) else t31
+    t24 = fmul(fmul(t12, f32(0.5)), libdevice.coshf(t23))
+    t25 = libdevice.sinhf(t23)
+    t26 = fmul(t25, f32(2.0))
+    t27 = fmul(t26, t25)
+    t28 = libdevice.fmaf(fmul(t24, f32(2.0)), t25, libdevice.fmaf(t26, t24, libdevice.fmaf(t26, t25, -t27)))
+    t29 = fmul(t28, fdiv(f32(1.0), fadd(f32(1.0), t27)))
+    t30 = libdevice.log1pf(t27)
+    t31 = fadd(t30, t29) if libdevice.fabsf(t29) < f32(math.inf) else t30
+    return t22 if t1 < f32(-6.276672840118408) else t31 if t1 < f32(6.498019218444824) else t22
 
 
 # tanh(r) (compensated)
 @core
 def grad_input_device32(input, target):
     t1 = fsub(input, target)
-    t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
-    t3 = -t2
-    t4 = fadd(f32(2.0), t2)
-    t5 = inverse(t4)
-    t6 = fmul(t3, t5)
-    t7 = fsub(t4, f32(2.0))
-    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
-    t9 = fmul(t8, t5)
-    t10 = fsub(t1, input)
-    t11 = fadd(f32(1.0), t2)
-    t12 = fmul(f32(4.0), t11)
-    t13 = fadd(f32(1.0), t11)
-    t14 = fmul(t13, t13)
-    t15 = inverse(t14)
-    t16 = fmul(t12, t15)
-    t17 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t12), t15, t16)
-    t18 = fadd(-t9 if t1 < f32(0.0) else t9, fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), t17))
-    t19 = libdevice.copysignf(t6, t1)
-    return fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
+    t2 = fsub(t1, input)
+    t3 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
+    t4 = fadd(f32(1.0), t3)
+    t5 = fmul(f32(4.0), t4)
+    t6 = fadd(f32(1.0), t4)
+    t7 = fmul(t6, t6)
+    t8 = inverse(t7)
+    t9 = fmul(t5, t8)
+    t10 = -t3
+    t11 = fadd(f32(2.0), t3)
+    t12 = inverse(t11)
+    t13 = fmul(t10, t12)
+    t14 = -t13
+    t15 = fsub(t11, f32(2.0))
+    t16 = fadd(fsub(f32(2.0), fsub(t11, t15)), fsub(t3, t15))
+    t17 = fmul(libdevice.fmaf(t14, t16, libdevice.fmaf(t14, t11, t10)), t12)
+    t18 = libdevice.fmaf(libdevice.fmaf(-t9, t7, t5), t8, t9)
+    t19 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t20 = libdevice.fmaf(t19, t18, -t17 if t1 < f32(0.0) else t17)
+    t21 = libdevice.copysignf(t13, t1)
+    return fadd(t21, t20) if libdevice.fabsf(t20) < f32(math.inf) else t21
 
 
 # tanh(r) (compensated)
 @core
 def grad_target_device32(input, target):
     t1 = fsub(input, target)
-    t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
-    t3 = -t2
-    t4 = fadd(f32(2.0), t2)
-    t5 = inverse(t4)
-    t6 = fmul(t3, t5)
-    t7 = fsub(t4, f32(2.0))
-    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
-    t9 = fmul(t8, t5)
-    t10 = fsub(t1, input)
-    t11 = fadd(f32(1.0), t2)
-    t12 = fmul(f32(4.0), t11)
-    t13 = fadd(f32(1.0), t11)
-    t14 = fmul(t13, t13)
-    t15 = inverse(t14)
-    t16 = fmul(t12, t15)
-    t17 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t12), t15, t16)
-    t18 = fadd(-t9 if t1 < f32(0.0) else t9, fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), t17))
-    t19 = libdevice.copysignf(t6, t1)
-    return -(fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19)
+    t2 = fsub(t1, input)
+    t3 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
+    t4 = fadd(f32(1.0), t3)
+    t5 = fmul(f32(4.0), t4)
+    t6 = fadd(f32(1.0), t4)
+    t7 = fmul(t6, t6)
+    t8 = inverse(t7)
+    t9 = fmul(t5, t8)
+    t10 = -t3
+    t11 = fadd(f32(2.0), t3)
+    t12 = inverse(t11)
+    t13 = fmul(t10, t12)
+    t14 = -t13
+    t15 = fsub(t11, f32(2.0))
+    t16 = fadd(fsub(f32(2.0), fsub(t11, t15)), fsub(t3, t15))
+    t17 = fmul(libdevice.fmaf(t14, t16, libdevice.fmaf(t14, t11, t10)), t12)
+    t18 = libdevice.fmaf(libdevice.fmaf(-t9, t7, t5), t8, t9)
+    t19 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t20 = libdevice.fmaf(t19, t18, -t17 if t1 < f32(0.0) else t17)
+    t21 = libdevice.copysignf(t13, t1)
+    return -(fadd(t21, t20) if libdevice.fabsf(t20) < f32(math.inf) else t21)
 
 
 # sech2(r) (compensated)
@@ -132,10 +138,10 @@ def grad2_input_device32(input, target):
     t4 = fmul(t3, t3)
     t5 = inverse(t4)
     t6 = fmul(f32(4.0), t5)
-    t7 = fmul(t6, t2)
+    t7 = -t6
     t8 = fsub(t3, f32(1.0))
     t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t2, t8))
-    t10 = fmul(t6, fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t9)), fmul(t9, t3)))
+    t10 = libdevice.fmaf(t9, t3, libdevice.fmaf(t3, t9, libdevice.fmaf(t3, t3, -t4)))
     t11 = fsub(t1, input)
     t12 = fsub(t2, f32(1.0))
     t13 = inverse(t3)
@@ -143,9 +149,10 @@ def grad2_input_device32(input, target):
     t15 = libdevice.copysignf(fmul(libdevice.fmaf(libdevice.fmaf(-t14, t3, t12), t13, t14), f32(2.0)), t1)
     t16 = libdevice.fabsf(t15)
     t17 = fmul(fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)), fmul(t6, t16 if t1 < f32(0.0) else -t16))
-    t18 = fmul(fadd(fmul(fsub(libdevice.fmaf(-t6, t4, f32(4.0)), t10), t5), t17), t2)
-    t19 = fadd(libdevice.fmaf(t6, t2, -t7), t18)
-    return fadd(t7, t19) if fsub(t19, t19) == f32(0.0) else t7
+    t18 = fmul(t6, t2)
+    t19 = fadd(fmul(libdevice.fmaf(t7, t10, libdevice.fmaf(t7, t4, f32(4.0))), t5), t17)
+    t20 = libdevice.fmaf(t19, t2, libdevice.fmaf(t6, t2, -t18))
+    return fadd(t18, t20) if libdevice.fabsf(t20) < f32(math.inf) else t18
 
 
 # sech2(r) (compensated)
@@ -157,10 +164,10 @@ def grad2_target_device32(input, target):
     t4 = fmul(t3, t3)
     t5 = inverse(t4)
     t6 = fmul(f32(4.0), t5)
-    t7 = fmul(t6, t2)
+    t7 = -t6
     t8 = fsub(t3, f32(1.0))
     t9 = fadd(fsub(f32(1.0), fsub(t3, t8)), fsub(t2, t8))
-    t10 = fmul(t6, fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t9)), fmul(t9, t3)))
+    t10 = libdevice.fmaf(t9, t3, libdevice.fmaf(t3, t9, libdevice.fmaf(t3, t3, -t4)))
     t11 = fsub(t1, input)
     t12 = fsub(t2, f32(1.0))
     t13 = inverse(t3)
@@ -168,36 +175,39 @@ def grad2_target_device32(input, target):
     t15 = libdevice.copysignf(fmul(libdevice.fmaf(libdevice.fmaf(-t14, t3, t12), t13, t14), f32(2.0)), t1)
     t16 = libdevice.fabsf(t15)
     t17 = fmul(fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)), fmul(t6, t16 if t1 < f32(0.0) else -t16))
-    t18 = fmul(fadd(fmul(fsub(libdevice.fmaf(-t6, t4, f32(4.0)), t10), t5), t17), t2)
-    t19 = fadd(libdevice.fmaf(t6, t2, -t7), t18)
-    return fadd(t7, t19) if fsub(t19, t19) == f32(0.0) else t7
+    t18 = fmul(t6, t2)
+    t19 = fadd(fmul(libdevice.fmaf(t7, t10, libdevice.fmaf(t7, t4, f32(4.0))), t5), t17)
+    t20 = libdevice.fmaf(t19, t2, libdevice.fmaf(t6, t2, -t18))
+    return fadd(t18, t20) if libdevice.fabsf(t20) < f32(math.inf) else t18
 
 
 # Together, so that what they share is computed once.
 @core
 def grads_device32(input, target):
     t1 = fsub(input, target)
-    t2 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
-    t3 = -t2
-    t4 = fadd(f32(2.0), t2)
-    t5 = inverse(t4)
-    t6 = fmul(t3, t5)
-    t7 = fsub(t4, f32(2.0))
-    t8 = fsub(libdevice.fmaf(-t6, t4, t3), fmul(t6, fadd(fsub(f32(2.0), fsub(t4, t7)), fsub(t2, t7))))
-    t9 = fmul(t8, t5)
-    t10 = fsub(t1, input)
-    t11 = fadd(f32(1.0), t2)
-    t12 = fmul(f32(4.0), t11)
-    t13 = fadd(f32(1.0), t11)
-    t14 = fmul(t13, t13)
-    t15 = inverse(t14)
-    t16 = fmul(t12, t15)
-    t17 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t12), t15, t16)
-    t18 = fadd(-t9 if t1 < f32(0.0) else t9, fmul(fadd(fsub(input, fsub(t1, t10)), fsub(-target, t10)), t17))
-    t19 = libdevice.copysignf(t6, t1)
-    t20 = fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
-    t21 = -t20
-    return t20, t21
+    t2 = fsub(t1, input)
+    t3 = libdevice.expm1f(fmul(libdevice.fabsf(t1), f32(-2.0)))
+    t4 = fadd(f32(1.0), t3)
+    t5 = fmul(f32(4.0), t4)
+    t6 = fadd(f32(1.0), t4)
+    t7 = fmul(t6, t6)
+    t8 = inverse(t7)
+    t9 = fmul(t5, t8)
+    t10 = -t3
+    t11 = fadd(f32(2.0), t3)
+    t12 = inverse(t11)
+    t13 = fmul(t10, t12)
+    t14 = -t13
+    t15 = fsub(t11, f32(2.0))
+    t16 = fadd(fsub(f32(2.0), fsub(t11, t15)), fsub(t3, t15))
+    t17 = fmul(libdevice.fmaf(t14, t16, libdevice.fmaf(t14, t11, t10)), t12)
+    t18 = libdevice.fmaf(libdevice.fmaf(-t9, t7, t5), t8, t9)
+    t19 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t20 = libdevice.fmaf(t19, t18, -t17 if t1 < f32(0.0) else t17)
+    t21 = libdevice.copysignf(t13, t1)
+    t22 = fadd(t21, t20) if libdevice.fabsf(t20) < f32(math.inf) else t21
+    t23 = -t22
+    return t22, t23
 
 
 # Together, so that what they share is computed once.
@@ -216,45 +226,46 @@ def value_and_grad_device32(input, target):
     t11 = fsub(t1, input)
     t12 = fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11))
     t13 = -t12 if t10 else t12
-    t14 = fsub(t5, f32(0.0))
-    t15 = fadd(f32(1.0), t3)
-    t16 = inverse(t15)
-    t17 = fmul(t3, t16)
-    t18 = fmul(-fmul(t13, f32(2.0)), libdevice.fmaf(libdevice.fmaf(-t17, t15, t3), t16, t17))
-    t19 = fadd(fadd(fsub(f32(0.0), fsub(t5, t14)), fsub(t4, t14)), t18)
+    t14 = fadd(f32(1.0), t3)
+    t15 = inverse(t14)
+    t16 = fmul(t3, t15)
+    t17 = fsub(t5, f32(0.0))
+    t18 = libdevice.fmaf(libdevice.fmaf(-t16, t14, t3), t15, t16)
+    t19 = libdevice.fmaf(-fmul(t13, f32(2.0)), t18, fadd(fsub(f32(0.0), fsub(t5, t17)), fsub(t4, t17)))
     t20 = fadd(fsub(t6, fsub(t7, t8)), fsub(f32(-0.6931471824645996), t8))
     t21 = fadd(t20, fadd(fadd(fadd(fsub(t2, fsub(t6, t9)), fsub(t5, t9)), t13), t19))
     t22 = fadd(t21, f32(1.9046542121259336e-09))
-    t23 = fadd(t7, t22) if fsub(t22, t22) == f32(0.0) else t7
+    t23 = fadd(t7, t22) if libdevice.fabsf(t22) < f32(math.inf) else t7
     t24 = fmul(t2, f32(0.5))
-    t25 = libdevice.sinhf(t24)
-    t26 = fmul(t25, f32(2.0))
-    t27 = fmul(t26, t25)
-    t28 = fmul(fmul(t13, f32(0.5)), libdevice.coshf(t24))
-    t29 = fadd(fadd(libdevice.fmaf(t26, t25, -t27), fmul(t26, t28)), fmul(fmul(t28, f32(2.0)), t25))
-    t30 = fmul(t29, fdiv(f32(1.0), fadd(f32(1.0), t27)))
-    t31 = libdevice.log1pf(t27)
-    t32 = (fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31) if t1 < f32(6.498019218444824) else t23
+    t25 = fmul(fmul(t13, f32(0.5)), libdevice.coshf(t24))
+    t26 = libdevice.sinhf(t24)
+    t27 = fmul(t26, f32(2.0))
+    t28 = fmul(t27, t26)
+    t29 = libdevice.fmaf(fmul(t25, f32(2.0)), t26, libdevice.fmaf(t27, t25, libdevice.fmaf(t27, t26, -t28)))
+    t30 = fmul(t29, fdiv(f32(1.0), fadd(f32(1.0), t28)))
+    t31 = libdevice.log1pf(t28)
+    t32 = fadd(t31, t30) if libdevice.fabsf(t30) < f32(math.inf) else t31
     t33 = libdevice.expm1f(fmul(t2, f32(-2.0)))
-    t34 = -t33
-    t35 = fadd(f32(2.0), t33)
-    t36 = inverse(t35)
-    t37 = fmul(t34, t36)
-    t38 = fsub(t35, f32(2.0))
-    t39 = fmul(t37, fadd(fsub(f32(2.0), fsub(t35, t38)), fsub(t33, t38)))
-    t40 = fmul(fsub(libdevice.fmaf(-t37, t35, t34), t39), t36)
-    t41 = fadd(f32(1.0), t33)
-    t42 = fmul(f32(4.0), t41)
-    t43 = fadd(f32(1.0), t41)
-    t44 = fmul(t43, t43)
-    t45 = inverse(t44)
-    t46 = fmul(t42, t45)
-    t47 = fadd(-t40 if t10 else t40, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t46, t44, t42), t45, t46)))
-    t48 = libdevice.copysignf(t37, t1)
-    t49 = fadd(t48, t47) if fsub(t47, t47) == f32(0.0) else t48
-    t50 = t23 if t1 < f32(-6.276672840118408) else t32
-    t51 = -t49
-    return t50, t49, t51
+    t34 = fadd(f32(1.0), t33)
+    t35 = fmul(f32(4.0), t34)
+    t36 = fadd(f32(1.0), t34)
+    t37 = fmul(t36, t36)
+    t38 = inverse(t37)
+    t39 = fmul(t35, t38)
+    t40 = -t33
+    t41 = fadd(f32(2.0), t33)
+    t42 = inverse(t41)
+    t43 = fmul(t40, t42)
+    t44 = -t43
+    t45 = fsub(t41, f32(2.0))
+    t46 = fadd(fsub(f32(2.0), fsub(t41, t45)), fsub(t33, t45))
+    t47 = fmul(libdevice.fmaf(t44, t46, libdevice.fmaf(t44, t41, t40)), t42)
+    t48 = libdevice.fmaf(t12, libdevice.fmaf(libdevice.fmaf(-t39, t37, t35), t38, t39), -t47 if t10 else t47)
+    t49 = libdevice.copysignf(t43, t1)
+    t50 = fadd(t49, t48) if libdevice.fabsf(t48) < f32(math.inf) else t49
+    t51 = t23 if t1 < f32(-6.276672840118408) else t32 if t1 < f32(6.498019218444824) else t23
+    t52 = -t50
+    return t51, t50, t52
 
 
 @core

@@ -5,6 +5,8 @@
 return abs((input - target) / target)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -65,23 +67,24 @@ def grad_target_device32(input, target):
     t9 = fsub(t5, t4)
     t10 = inverse(target)
     t11 = fmul(fadd(libdevice.fmaf(t8, target, t5), fadd(fsub(t4, fsub(t5, t9)), fsub(-t2, t9))), t10)
-    t12 = fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
+    t12 = fadd(t7, t11) if libdevice.fabsf(t11) < f32(math.inf) else t7
     t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
     t14 = fmul(t3, t13)
     t15 = fsub(t6, t4)
     t16 = fmul(fadd(libdevice.fmaf(t8, target, t6), fadd(fsub(t4, fsub(t6, t15)), fsub(t2, t15))), t10)
-    t17 = fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
+    t17 = fadd(t7, t16) if libdevice.fabsf(t16) < f32(math.inf) else t7
     t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
     t19 = fmul(t3, t18)
     t20 = fdiv(t14 if t1 else t19, target)
     t21 = -t20
     t22 = fmul(libdevice.fmaf(-t3, target, t2), t10)
-    t23 = fadd(libdevice.fmaf(t21, target, t14), fadd(libdevice.fmaf(t3, t13, -t14), fmul(t22, t13)))
+    t23 = fadd(libdevice.fmaf(t21, target, t14), libdevice.fmaf(t22, t13, libdevice.fmaf(t3, t13, -t14)))
     t24 = fmul(t23, t10)
-    t25 = fadd(libdevice.fmaf(t21, target, t19), fadd(libdevice.fmaf(t3, t18, -t19), fmul(t22, t18)))
-    t26 = -fmul(t25, t10)
-    t27 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
-    return input if input == f32(0.0) else t27 if t1 else fadd(t21, t26) if fsub(t26, t26) == f32(0.0) else t21
+    t25 = fadd(libdevice.fmaf(t21, target, t19), libdevice.fmaf(t22, t18, libdevice.fmaf(t3, t18, -t19)))
+    t26 = fmul(t25, t10)
+    t27 = fadd(t21, -t26) if libdevice.fabsf(t26) < f32(math.inf) else t21
+    t28 = (fadd(t20, t24) if libdevice.fabsf(t24) < f32(math.inf) else t20) if t1 else t27
+    return input if input == f32(0.0) else t28
 
 
 # -inf to 0: -2*y*sign((-target - y)/target)/target**3 (compensated)
@@ -99,27 +102,27 @@ def grad2_target_device32(input, target):
     t9 = fsub(t5, t4)
     t10 = inverse(target)
     t11 = fmul(fadd(libdevice.fmaf(t8, target, t5), fadd(fsub(t4, fsub(t5, t9)), fsub(-t2, t9))), t10)
-    t12 = fadd(t7, t11) if fsub(t11, t11) == f32(0.0) else t7
+    t12 = fadd(t7, t11) if libdevice.fabsf(t11) < f32(math.inf) else t7
     t13 = f32(1.0) if f32(0.0) < t12 else f32(-1.0) if t12 < f32(0.0) else f32(0.0)
     t14 = fmul(t3, t13)
     t15 = fsub(t6, t4)
     t16 = fmul(fadd(libdevice.fmaf(t8, target, t6), fadd(fsub(t4, fsub(t6, t15)), fsub(t2, t15))), t10)
-    t17 = fadd(t7, t16) if fsub(t16, t16) == f32(0.0) else t7
+    t17 = fadd(t7, t16) if libdevice.fabsf(t16) < f32(math.inf) else t7
     t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
     t19 = fmul(t3, t18)
     t20 = fdiv(t14 if t1 else t19, target)
-    t21 = fmul(t20, f32(2.0))
-    t22 = fdiv(t21, target)
-    t23 = -t22
-    t24 = libdevice.fmaf(t23, target, t21)
-    t25 = -t20
-    t26 = fmul(libdevice.fmaf(-t3, target, t2), t10)
-    t27 = fadd(libdevice.fmaf(t25, target, t14), fadd(libdevice.fmaf(t3, t13, -t14), fmul(t26, t13)))
-    t28 = -fmul(fadd(t24, fmul(fmul(t27, t10), f32(2.0))), t10)
-    t29 = fadd(libdevice.fmaf(t25, target, t19), fadd(libdevice.fmaf(t3, t18, -t19), fmul(t26, t18)))
-    t30 = fmul(fadd(t24, fmul(fmul(t29, t10), f32(2.0))), t10)
-    t31 = fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
-    return t31 if t1 else fadd(t22, t30) if fsub(t30, t30) == f32(0.0) else t22
+    t21 = -t20
+    t22 = fmul(libdevice.fmaf(-t3, target, t2), t10)
+    t23 = fadd(libdevice.fmaf(t21, target, t14), libdevice.fmaf(t22, t13, libdevice.fmaf(t3, t13, -t14)))
+    t24 = fmul(t20, f32(2.0))
+    t25 = fdiv(t24, target)
+    t26 = -t25
+    t27 = libdevice.fmaf(t26, target, t24)
+    t28 = fmul(libdevice.fmaf(fmul(t23, t10), f32(2.0), t27), t10)
+    t29 = fadd(libdevice.fmaf(t21, target, t19), libdevice.fmaf(t22, t18, libdevice.fmaf(t3, t18, -t19)))
+    t30 = fmul(libdevice.fmaf(fmul(t29, t10), f32(2.0), t27), t10)
+    t31 = fadd(t26, -t28) if libdevice.fabsf(t28) < f32(math.inf) else t26
+    return t31 if t1 else fadd(t25, t30) if libdevice.fabsf(t30) < f32(math.inf) else t25
 
 
 # Together, so that what they share is computed once.
@@ -138,25 +141,26 @@ def grads_device32(input, target):
     t11 = fsub(t7, t6)
     t12 = inverse(target)
     t13 = fmul(fadd(libdevice.fmaf(t10, target, t7), fadd(fsub(t6, fsub(t7, t11)), fsub(-t4, t11))), t12)
-    t14 = fadd(t9, t13) if fsub(t13, t13) == f32(0.0) else t9
+    t14 = fadd(t9, t13) if libdevice.fabsf(t13) < f32(math.inf) else t9
     t15 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
     t16 = fmul(t5, t15)
     t17 = fsub(t8, t6)
     t18 = fmul(fadd(libdevice.fmaf(t10, target, t8), fadd(fsub(t6, fsub(t8, t17)), fsub(t4, t17))), t12)
-    t19 = fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t19 = fadd(t9, t18) if libdevice.fabsf(t18) < f32(math.inf) else t9
     t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
     t21 = fmul(t5, t20)
     t22 = fdiv(t16 if t3 else t21, target)
     t23 = -t22
     t24 = fmul(libdevice.fmaf(-t5, target, t4), t12)
-    t25 = fadd(libdevice.fmaf(t23, target, t16), fadd(libdevice.fmaf(t5, t15, -t16), fmul(t24, t15)))
+    t25 = fadd(libdevice.fmaf(t23, target, t16), libdevice.fmaf(t24, t15, libdevice.fmaf(t5, t15, -t16)))
     t26 = fmul(t25, t12)
-    t27 = fadd(libdevice.fmaf(t23, target, t21), fadd(libdevice.fmaf(t5, t20, -t21), fmul(t24, t20)))
-    t28 = -fmul(t27, t12)
-    t29 = fadd(t22, t26) if fsub(t26, t26) == f32(0.0) else t22
-    t30 = input if input != input else t2
-    t31 = input if input == f32(0.0) else t29 if t3 else fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
-    return t30, t31
+    t27 = fadd(libdevice.fmaf(t23, target, t21), libdevice.fmaf(t24, t20, libdevice.fmaf(t5, t20, -t21)))
+    t28 = fmul(t27, t12)
+    t29 = fadd(t23, -t28) if libdevice.fabsf(t28) < f32(math.inf) else t23
+    t30 = (fadd(t22, t26) if libdevice.fabsf(t26) < f32(math.inf) else t22) if t3 else t29
+    t31 = input if input != input else t2
+    t32 = input if input == f32(0.0) else t30
+    return t31, t32
 
 
 # Together, so that what they share is computed once.
@@ -175,25 +179,26 @@ def value_and_grad_device32(input, target):
     t11 = fsub(t7, t6)
     t12 = inverse(target)
     t13 = fmul(fadd(libdevice.fmaf(t10, target, t7), fadd(fsub(t6, fsub(t7, t11)), fsub(-t4, t11))), t12)
-    t14 = fadd(t9, t13) if fsub(t13, t13) == f32(0.0) else t9
+    t14 = fadd(t9, t13) if libdevice.fabsf(t13) < f32(math.inf) else t9
     t15 = f32(1.0) if f32(0.0) < t14 else f32(-1.0) if t14 < f32(0.0) else f32(0.0)
     t16 = fmul(t5, t15)
     t17 = fsub(t8, t6)
     t18 = fmul(fadd(libdevice.fmaf(t10, target, t8), fadd(fsub(t6, fsub(t8, t17)), fsub(t4, t17))), t12)
-    t19 = fadd(t9, t18) if fsub(t18, t18) == f32(0.0) else t9
+    t19 = fadd(t9, t18) if libdevice.fabsf(t18) < f32(math.inf) else t9
     t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
     t21 = fmul(t5, t20)
     t22 = fdiv(t16 if t3 else t21, target)
     t23 = -t22
     t24 = fmul(libdevice.fmaf(-t5, target, t4), t12)
-    t25 = fadd(libdevice.fmaf(t23, target, t16), fadd(libdevice.fmaf(t5, t15, -t16), fmul(t24, t15)))
+    t25 = fadd(libdevice.fmaf(t23, target, t16), libdevice.fmaf(t24, t15, libdevice.fmaf(t5, t15, -t16)))
     t26 = fmul(t25, t12)
-    t27 = fadd(libdevice.fmaf(t23, target, t21), fadd(libdevice.fmaf(t5, t20, -t21), fmul(t24, t20)))
-    t28 = -fmul(t27, t12)
-    t29 = fadd(t22, t26) if fsub(t26, t26) == f32(0.0) else t22
-    t30 = input if input != input else t2
-    t31 = input if input == f32(0.0) else t29 if t3 else fadd(t23, t28) if fsub(t28, t28) == f32(0.0) else t23
-    return libdevice.fabsf(t1), t30, t31
+    t27 = fadd(libdevice.fmaf(t23, target, t21), libdevice.fmaf(t24, t20, libdevice.fmaf(t5, t20, -t21)))
+    t28 = fmul(t27, t12)
+    t29 = fadd(t23, -t28) if libdevice.fabsf(t28) < f32(math.inf) else t23
+    t30 = (fadd(t22, t26) if libdevice.fabsf(t26) < f32(math.inf) else t22) if t3 else t29
+    t31 = input if input != input else t2
+    t32 = input if input == f32(0.0) else t30
+    return libdevice.fabsf(t1), t31, t32
 
 
 @core

@@ -5,6 +5,8 @@
 return max(margin - target * (input1 - input2), 0)
 """
 
+import math
+
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -19,17 +21,17 @@ def value_device32(input1, input2, target, margin, margin_low):
     t3 = fadd(margin, t2)
     t4 = fsub(t3, margin)
     t5 = fsub(t1, input1)
-    t6 = fmul(fadd(fsub(input1, fsub(t1, t5)), fsub(-input2, t5)), target)
+    t6 = fadd(fsub(input1, fsub(t1, t5)), fsub(-input2, t5))
     t7 = fadd(fadd(fsub(margin, fsub(t3, t4)), fsub(t2, t4)), margin_low)
-    t8 = fadd(t7, -fadd(libdevice.fmaf(t1, target, t2), t6))
+    t8 = fadd(t7, -libdevice.fmaf(t6, target, libdevice.fmaf(t1, target, t2)))
     t9 = t3 < f32(0.0) or t3 == f32(0.0) and t8 < f32(0.0)
     t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = f32(0.0) if t9 else t3
     t13 = fadd(t12, t10)
     t14 = fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)
     t15 = t13 if t11 else t12
-    return fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15
+    return fadd(t15, t14) if libdevice.fabsf(t14) < f32(math.inf) else t15
 
 
 # where margin - r*target >= 0: -target (compensated)
@@ -44,11 +46,11 @@ def grad_input1_device32(input1, input2, target, margin, margin_low):
     t6 = fsub(t5, f32(0.0))
     t7 = fsub(t3, margin)
     t8 = fsub(t1, input1)
-    t9 = fmul(fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8)), target)
+    t9 = fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8))
     t10 = fadd(fadd(fsub(margin, fsub(t3, t7)), fsub(t2, t7)), margin_low)
-    t11 = -fadd(t10, -fadd(libdevice.fmaf(t1, target, t2), t9))
+    t11 = -fadd(t10, -libdevice.fmaf(t9, target, libdevice.fmaf(t1, target, t2)))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t5, t12)
     t15 = t14 if t13 else t5
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) <= f32(0.0)
@@ -68,11 +70,11 @@ def grad_input2_device32(input1, input2, target, margin, margin_low):
     t6 = fsub(t5, f32(0.0))
     t7 = fsub(t3, margin)
     t8 = fsub(t1, input1)
-    t9 = fmul(fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8)), target)
+    t9 = fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8))
     t10 = fadd(fadd(fsub(margin, fsub(t3, t7)), fsub(t2, t7)), margin_low)
-    t11 = -fadd(t10, -fadd(libdevice.fmaf(t1, target, t2), t9))
+    t11 = -fadd(t10, -libdevice.fmaf(t9, target, libdevice.fmaf(t1, target, t2)))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t5, t12)
     t15 = t14 if t13 else t5
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) <= f32(0.0)
@@ -106,11 +108,11 @@ def grad_target_device32(input1, input2, target, margin, margin_low):
     t6 = fsub(t5, f32(0.0))
     t7 = fsub(t3, margin)
     t8 = fsub(t1, input1)
-    t9 = fmul(fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8)), target)
+    t9 = fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8))
     t10 = fadd(fadd(fsub(margin, fsub(t3, t7)), fsub(t2, t7)), margin_low)
-    t11 = -fadd(t10, -fadd(libdevice.fmaf(t1, target, t2), t9))
+    t11 = -fadd(t10, -libdevice.fmaf(t9, target, libdevice.fmaf(t1, target, t2)))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t5, t12)
     t15 = t14 if t13 else t5
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) <= f32(0.0)
@@ -137,11 +139,11 @@ def grad_margin_device32(input1, input2, target, margin, margin_low):
     t6 = fsub(t5, f32(0.0))
     t7 = fsub(t3, margin)
     t8 = fsub(t1, input1)
-    t9 = fmul(fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8)), target)
+    t9 = fadd(fsub(input1, fsub(t1, t8)), fsub(-input2, t8))
     t10 = fadd(fadd(fsub(margin, fsub(t3, t7)), fsub(t2, t7)), margin_low)
-    t11 = -fadd(t10, -fadd(libdevice.fmaf(t1, target, t2), t9))
+    t11 = -fadd(t10, -libdevice.fmaf(t9, target, libdevice.fmaf(t1, target, t2)))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t5, t12)
     t15 = t14 if t13 else t5
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) <= f32(0.0)
@@ -163,11 +165,11 @@ def grads_device32(input1, input2, target, margin, margin_low):
     t9 = fsub(t8, f32(0.0))
     t10 = fsub(t6, margin)
     t11 = fsub(t4, input1)
-    t12 = fmul(fadd(fsub(input1, fsub(t4, t11)), fsub(-input2, t11)), target)
+    t12 = fadd(fsub(input1, fsub(t4, t11)), fsub(-input2, t11))
     t13 = fadd(fadd(fsub(margin, fsub(t6, t10)), fsub(t5, t10)), margin_low)
-    t14 = -fadd(t13, -fadd(libdevice.fmaf(t4, target, t5), t12))
+    t14 = -fadd(t13, -libdevice.fmaf(t12, target, libdevice.fmaf(t4, target, t5)))
     t15 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t14)
-    t16 = fsub(t15, t15) == f32(0.0)
+    t16 = libdevice.fabsf(t15) < f32(math.inf)
     t17 = fadd(t8, t15)
     t18 = t17 if t16 else t8
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t8)) if t16 else f32(0.0)) <= f32(0.0)
@@ -185,12 +187,12 @@ def value_and_grad_device32(input1, input2, target, margin, margin_low):
     t3 = fadd(margin, t2)
     t4 = fsub(t3, margin)
     t5 = fsub(t1, input1)
-    t6 = fmul(fadd(fsub(input1, fsub(t1, t5)), fsub(-input2, t5)), target)
+    t6 = fadd(fsub(input1, fsub(t1, t5)), fsub(-input2, t5))
     t7 = fadd(fadd(fsub(margin, fsub(t3, t4)), fsub(t2, t4)), margin_low)
-    t8 = fadd(t7, -fadd(libdevice.fmaf(t1, target, t2), t6))
+    t8 = fadd(t7, -libdevice.fmaf(t6, target, libdevice.fmaf(t1, target, t2)))
     t9 = t3 < f32(0.0) or t3 == f32(0.0) and t8 < f32(0.0)
     t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = f32(0.0) if t9 else t3
     t13 = fadd(t12, t10)
     t14 = fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)
@@ -202,12 +204,12 @@ def value_and_grad_device32(input1, input2, target, margin, margin_low):
     t20 = fadd(f32(0.0), t19)
     t21 = fsub(t20, f32(0.0))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t20, t21)), fsub(t19, t21)), -t8)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t20, t22)
     t25 = t24 if t23 else t20
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t20)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = target if t16 else input2 if t17 else input1 if t18 else -target if t26 else f32(0.0)
-    t28 = fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15
+    t28 = fadd(t15, t14) if libdevice.fabsf(t14) < f32(math.inf) else t15
     t29 = -t27
     t30 = target if t16 else input2 if t17 else input1 if t18 else -t1 if t26 else f32(0.0)
     return t28, t27, t29, t30

@@ -5,6 +5,8 @@
 return weight * (input - target) ** 2, weight
 """
 
+import math
+
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -15,22 +17,23 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 @core
 def value_device32(input, target, weight):
     t1 = fsub(input, target)
-    t2 = fmul(t1, t1)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = fadd(fadd(libdevice.fmaf(t1, t1, -t2), fmul(t1, t4)), fmul(t4, t1))
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2)
+    t2 = fsub(t1, input)
+    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t4 = fmul(t1, t1)
+    t5 = libdevice.fmaf(t3, t1, libdevice.fmaf(t1, t3, libdevice.fmaf(t1, t1, -t4)))
+    t6 = fmul(weight, fadd(t4, t5) if libdevice.fabsf(t5) < f32(math.inf) else t4)
+    return f32(0.0) if weight == f32(0.0) else t6
 
 
 # r**2 (compensated)
 @core
 def grad_weight_device32(input, target, weight):
     t1 = fsub(input, target)
-    t2 = fmul(t1, t1)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = fadd(fadd(libdevice.fmaf(t1, t1, -t2), fmul(t1, t4)), fmul(t4, t1))
-    return fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2
+    t2 = fsub(t1, input)
+    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t4 = fmul(t1, t1)
+    t5 = libdevice.fmaf(t3, t1, libdevice.fmaf(t1, t3, libdevice.fmaf(t1, t1, -t4)))
+    return fadd(t4, t5) if libdevice.fabsf(t5) < f32(math.inf) else t4
 
 
 # 2*r (compensated)
@@ -40,7 +43,8 @@ def grad_input_device32(input, target, weight):
     t2 = fsub(t1, input)
     t3 = fmul(fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2)), f32(2.0))
     t4 = fmul(t1, f32(2.0))
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, fadd(t4, t3) if fsub(t3, t3) == f32(0.0) else t4)
+    t5 = fmul(weight, fadd(t4, t3) if libdevice.fabsf(t3) < f32(math.inf) else t4)
+    return f32(0.0) if weight == f32(0.0) else t5
 
 
 # 2*r (compensated)
@@ -50,7 +54,7 @@ def grad_target_device32(input, target, weight):
     t2 = fsub(t1, input)
     t3 = fmul(fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2)), f32(2.0))
     t4 = fmul(t1, f32(2.0))
-    t5 = fmul(weight, -(fadd(t4, t3) if fsub(t3, t3) == f32(0.0) else t4))
+    t5 = fmul(weight, -(fadd(t4, t3) if libdevice.fabsf(t3) < f32(math.inf) else t4))
     return f32(0.0) if weight == f32(0.0) else t5
 
 
@@ -88,7 +92,7 @@ def grads_device32(input, target, weight):
     t3 = fsub(t2, input)
     t4 = fmul(fadd(fsub(input, fsub(t2, t3)), fsub(-target, t3)), f32(2.0))
     t5 = fmul(t2, f32(2.0))
-    t6 = fadd(t5, t4) if fsub(t4, t4) == f32(0.0) else t5
+    t6 = fadd(t5, t4) if libdevice.fabsf(t4) < f32(math.inf) else t5
     t7 = f32(0.0) if t1 else fmul(weight, t6)
     t8 = f32(0.0) if t1 else fmul(weight, -t6)
     return t7, t8
@@ -99,14 +103,14 @@ def grads_device32(input, target, weight):
 def value_and_grad_device32(input, target, weight):
     t1 = weight == f32(0.0)
     t2 = fsub(input, target)
-    t3 = fmul(t2, t2)
-    t4 = fsub(t2, input)
-    t5 = fadd(fsub(input, fsub(t2, t4)), fsub(-target, t4))
-    t6 = fadd(fadd(libdevice.fmaf(t2, t2, -t3), fmul(t2, t5)), fmul(t5, t2))
-    t7 = fmul(t5, f32(2.0))
+    t3 = fsub(t2, input)
+    t4 = fadd(fsub(input, fsub(t2, t3)), fsub(-target, t3))
+    t5 = fmul(t2, t2)
+    t6 = libdevice.fmaf(t4, t2, libdevice.fmaf(t2, t4, libdevice.fmaf(t2, t2, -t5)))
+    t7 = fmul(t4, f32(2.0))
     t8 = fmul(t2, f32(2.0))
-    t9 = fadd(t8, t7) if fsub(t7, t7) == f32(0.0) else t8
-    t10 = f32(0.0) if t1 else fmul(weight, fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3)
+    t9 = fadd(t8, t7) if libdevice.fabsf(t7) < f32(math.inf) else t8
+    t10 = f32(0.0) if t1 else fmul(weight, fadd(t5, t6) if libdevice.fabsf(t6) < f32(math.inf) else t5)
     t11 = f32(0.0) if t1 else fmul(weight, t9)
     t12 = f32(0.0) if t1 else fmul(weight, -t9)
     return t10, t11, t12
@@ -116,11 +120,11 @@ def value_and_grad_device32(input, target, weight):
 @core
 def mean_weight_device32(input, target, weight):
     t1 = fsub(input, target)
-    t2 = fmul(t1, t1)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = fadd(fadd(libdevice.fmaf(t1, t1, -t2), fmul(t1, t4)), fmul(t4, t1))
-    t6 = fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2
+    t2 = fsub(t1, input)
+    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t4 = fmul(t1, t1)
+    t5 = libdevice.fmaf(t3, t1, libdevice.fmaf(t1, t3, libdevice.fmaf(t1, t1, -t4)))
+    t6 = fadd(t4, t5) if libdevice.fabsf(t5) < f32(math.inf) else t4
     return t6, f32(1.0)
 
 

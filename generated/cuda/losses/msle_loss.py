@@ -23,8 +23,6 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    log1pf_sum,
-    log1pf_sum_low,
     store,
     store2,
     store4,
@@ -35,18 +33,37 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (asinh, asinh_low, log1p, log1p_low)
 
 
-# (log1p(input) - log1p(target))**2 (fine)
+# 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))**2 (compensated)
+# inf, which the function has reached to the last bit
 @core
 def value_device32(input, target):
-    t1 = log1pf_sum(input, f32(0.0))
-    t2 = -log1pf_sum(target, f32(0.0))
-    t3 = fadd(t1, t2)
-    t4 = fmul(t3, t3)
-    t5 = fsub(t3, t1)
-    t6 = fadd(fadd(fsub(t1, fsub(t3, t5)), fsub(t2, t5)), log1pf_sum_low(input, f32(0.0)))
-    t7 = fadd(t6, -log1pf_sum_low(target, f32(0.0)))
-    t8 = fadd(fadd(libdevice.fmaf(t3, t3, -t4), fmul(t3, t7)), fmul(t7, t3))
-    return (fadd(t4, t8) if fsub(t8, t8) == f32(0.0) else t4) if f32(-1.0) <= input else f32(math.nan)
+    t1 = fsub(input, target)
+    t2 = fadd(input, f32(1.0))
+    t3 = libdevice.fsqrt_rn(t2)
+    t4 = fdiv(t1, t3)
+    t5 = fmul(t4, f32(0.5))
+    t6 = fadd(target, f32(1.0))
+    t7 = libdevice.fsqrt_rn(t6)
+    t8 = fdiv(t5, t7)
+    t9 = -t8
+    t10 = fsub(t6, target)
+    t11 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t10)), fsub(f32(1.0), t10)))
+    t12 = -t4
+    t13 = fsub(t2, input)
+    t14 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t13)), fsub(f32(1.0), t13)))
+    t15 = fsub(t1, input)
+    t16 = fadd(libdevice.fmaf(t12, t3, t1), fadd(fsub(input, fsub(t1, t15)), fsub(-target, t15)))
+    t17 = fmul(libdevice.fmaf(t12, fmul(t14, inverse(fadd(t3, t3))), t16), inverse(t3))
+    t18 = libdevice.fmaf(t17, f32(0.5), libdevice.fmaf(t9, t7, t5))
+    t19 = fmul(libdevice.fmaf(t9, fmul(t11, inverse(fadd(t7, t7))), t18), inverse(t7))
+    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0)))))
+    t21 = libdevice.asinhf(t8)
+    t22 = fmul(t21, f32(4.0))
+    t23 = fmul(t22, t21)
+    t24 = libdevice.fmaf(fmul(t20, f32(4.0)), t21, libdevice.fmaf(t22, t20, libdevice.fmaf(t22, t21, -t23)))
+    t25 = fadd(t23, t24) if libdevice.fabsf(t24) < f32(math.inf) else t23
+    t26 = f32(math.inf) if target == f32(math.inf) else t25 if input < f32(math.inf) else f32(math.inf)
+    return t26 if f32(-1.0) <= input else f32(math.nan)
 
 
 # 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))/(input + 1) (compensated)
@@ -63,45 +80,65 @@ def grad_input_device32(input, target):
     t8 = fdiv(t5, t7)
     t9 = libdevice.asinhf(t8)
     t10 = fdiv(t9, t2)
-    t11 = fsub(t1, input)
+    t11 = -t10
     t12 = fsub(t2, input)
     t13 = fadd(fsub(input, fsub(t2, t12)), fsub(f32(1.0), t12))
-    t14 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)))
-    t15 = fsub(t14, fmul(t4, fmul(fadd(libdevice.fmaf(-t3, t3, t2), t13), inverse(fadd(t3, t3)))))
-    t16 = fsub(t6, target)
-    t17 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t16)), fsub(f32(1.0), t16)))
-    t18 = fadd(libdevice.fmaf(-t8, t7, t5), fmul(fmul(t15, inverse(t3)), f32(0.5)))
-    t19 = fmul(fsub(t18, fmul(t8, fmul(t17, inverse(fadd(t7, t7))))), inverse(t7))
-    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
-    t21 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, t2, t9), t20), fmul(t10, t13)), inverse(t2)), f32(4.0))
-    t22 = fmul(t10, f32(4.0))
-    t23 = (fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22) if input < f32(math.inf) else f32(0.0)
-    return (f32(-math.inf) if target == f32(math.inf) else t23) if f32(-1.0) <= input else f32(math.nan)
+    t14 = -t8
+    t15 = fsub(t6, target)
+    t16 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t15)), fsub(f32(1.0), t15)))
+    t17 = -t4
+    t18 = fsub(t1, input)
+    t19 = fadd(libdevice.fmaf(t17, t3, t1), fadd(fsub(input, fsub(t1, t18)), fsub(-target, t18)))
+    t20 = libdevice.fmaf(t17, fmul(fadd(libdevice.fmaf(-t3, t3, t2), t13), inverse(fadd(t3, t3))), t19)
+    t21 = libdevice.fmaf(fmul(t20, inverse(t3)), f32(0.5), libdevice.fmaf(t14, t7, t5))
+    t22 = fmul(libdevice.fmaf(t14, fmul(t16, inverse(fadd(t7, t7))), t21), inverse(t7))
+    t23 = fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0))))
+    t24 = fmul(libdevice.fmaf(t11, t13, libdevice.fmaf(t22, t23, libdevice.fmaf(t11, t2, t9))), inverse(t2))
+    t25 = fmul(t24, f32(4.0))
+    t26 = fmul(t10, f32(4.0))
+    t27 = fadd(t26, t25) if libdevice.fabsf(t25) < f32(math.inf) else t26
+    t28 = f32(-math.inf) if target == f32(math.inf) else t27 if input < f32(math.inf) else f32(0.0)
+    return t28 if f32(-1.0) <= input else f32(math.nan)
 
 
-# (-2*log1p(input) + 2*log1p(target) + 2)/(input + 1)**2 (fine)
+# (2 - 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))))/(input + 1)**2 (compensated)
 # 0.0, which the function has reached to the last bit
 @core
 def grad2_input_device32(input, target):
-    t1 = -fmul(log1pf_sum(input, f32(0.0)), f32(2.0))
-    t2 = fmul(log1pf_sum(target, f32(0.0)), f32(2.0))
-    t3 = fadd(t1, t2)
-    t4 = fadd(t3, f32(2.0))
-    t5 = fadd(input, f32(1.0))
-    t6 = fdiv(t4, t5)
-    t7 = fdiv(t6, t5)
-    t8 = fsub(t4, t3)
-    t9 = fsub(t3, t1)
-    t10 = fadd(fadd(fsub(t1, fsub(t3, t9)), fsub(t2, t9)), -fmul(log1pf_sum_low(input, f32(0.0)), f32(2.0)))
-    t11 = fadd(t10, fmul(log1pf_sum_low(target, f32(0.0)), f32(2.0)))
-    t12 = fsub(t5, input)
-    t13 = fadd(fsub(input, fsub(t5, t12)), fsub(f32(1.0), t12))
-    t14 = fadd(libdevice.fmaf(-t6, t5, t4), fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(f32(2.0), t8)), t11))
-    t15 = inverse(t5)
-    t16 = fsub(fadd(libdevice.fmaf(-t7, t5, t6), fmul(fsub(t14, fmul(t6, t13)), t15)), fmul(t7, t13))
-    t17 = fmul(t16, t15)
-    t18 = (fadd(t7, t17) if fsub(t17, t17) == f32(0.0) else t7) if input < f32(math.inf) else f32(0.0)
-    return t18 if f32(-1.0) <= input else f32(math.nan)
+    t1 = fsub(input, target)
+    t2 = fadd(input, f32(1.0))
+    t3 = libdevice.fsqrt_rn(t2)
+    t4 = fdiv(t1, t3)
+    t5 = fmul(t4, f32(0.5))
+    t6 = fadd(target, f32(1.0))
+    t7 = libdevice.fsqrt_rn(t6)
+    t8 = fdiv(t5, t7)
+    t9 = -fmul(libdevice.asinhf(t8), f32(4.0))
+    t10 = fadd(t9, f32(2.0))
+    t11 = fdiv(t10, t2)
+    t12 = fdiv(t11, t2)
+    t13 = -t12
+    t14 = fsub(t2, input)
+    t15 = fadd(fsub(input, fsub(t2, t14)), fsub(f32(1.0), t14))
+    t16 = -t11
+    t17 = -t8
+    t18 = fsub(t6, target)
+    t19 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t18)), fsub(f32(1.0), t18)))
+    t20 = -t4
+    t21 = fsub(t1, input)
+    t22 = fadd(libdevice.fmaf(t20, t3, t1), fadd(fsub(input, fsub(t1, t21)), fsub(-target, t21)))
+    t23 = libdevice.fmaf(t20, fmul(fadd(libdevice.fmaf(-t3, t3, t2), t15), inverse(fadd(t3, t3))), t22)
+    t24 = libdevice.fmaf(fmul(t23, inverse(t3)), f32(0.5), libdevice.fmaf(t17, t7, t5))
+    t25 = fmul(libdevice.fmaf(t17, fmul(t19, inverse(fadd(t7, t7))), t24), inverse(t7))
+    t26 = fsub(t10, t9)
+    t27 = -fmul(t25, fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0)))))
+    t28 = libdevice.fmaf(t27, f32(4.0), fadd(fsub(t9, fsub(t10, t26)), fsub(f32(2.0), t26)))
+    t29 = inverse(t2)
+    t30 = libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t2, t10), t28))
+    t31 = fmul(libdevice.fmaf(t13, t15, libdevice.fmaf(t30, t29, libdevice.fmaf(t13, t2, t11))), t29)
+    t32 = fadd(t12, t31) if libdevice.fabsf(t31) < f32(math.inf) else t12
+    t33 = f32(math.inf) if target == f32(math.inf) else t32 if input < f32(math.inf) else f32(0.0)
+    return t33 if f32(-1.0) <= input else f32(math.nan)
 
 
 # -4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))/(target + 1) (compensated)
@@ -117,44 +154,62 @@ def grad_target_device32(input, target):
     t8 = fdiv(t5, t7)
     t9 = libdevice.asinhf(t8)
     t10 = fdiv(t9, t6)
-    t11 = fsub(t1, input)
-    t12 = fsub(t2, input)
-    t13 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t12)), fsub(f32(1.0), t12)))
-    t14 = fadd(libdevice.fmaf(-t4, t3, t1), fadd(fsub(input, fsub(t1, t11)), fsub(-target, t11)))
-    t15 = fmul(fmul(fsub(t14, fmul(t4, fmul(t13, inverse(fadd(t3, t3))))), inverse(t3)), f32(0.5))
-    t16 = fsub(t6, target)
-    t17 = fadd(fsub(target, fsub(t6, t16)), fsub(f32(1.0), t16))
-    t18 = fmul(t8, fmul(fadd(libdevice.fmaf(-t7, t7, t6), t17), inverse(fadd(t7, t7))))
-    t19 = fmul(fsub(fadd(libdevice.fmaf(-t8, t7, t5), t15), t18), inverse(t7))
-    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t8, t8)))))
-    t21 = -fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, t6, t9), t20), fmul(t10, t17)), inverse(t6)), f32(4.0))
-    t22 = -fmul(t10, f32(4.0))
-    t23 = f32(0.0) if target == f32(math.inf) else fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
-    return t23 if f32(-1.0) <= input else f32(math.nan)
+    t11 = -t10
+    t12 = fsub(t6, target)
+    t13 = fadd(fsub(target, fsub(t6, t12)), fsub(f32(1.0), t12))
+    t14 = -t8
+    t15 = -t4
+    t16 = fsub(t2, input)
+    t17 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t16)), fsub(f32(1.0), t16)))
+    t18 = fsub(t1, input)
+    t19 = fadd(libdevice.fmaf(t15, t3, t1), fadd(fsub(input, fsub(t1, t18)), fsub(-target, t18)))
+    t20 = fmul(libdevice.fmaf(t15, fmul(t17, inverse(fadd(t3, t3))), t19), inverse(t3))
+    t21 = fmul(fadd(libdevice.fmaf(-t7, t7, t6), t13), inverse(fadd(t7, t7)))
+    t22 = libdevice.fmaf(t14, t21, libdevice.fmaf(t20, f32(0.5), libdevice.fmaf(t14, t7, t5)))
+    t23 = fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0))))
+    t24 = libdevice.fmaf(t11, t13, libdevice.fmaf(fmul(t22, inverse(t7)), t23, libdevice.fmaf(t11, t6, t9)))
+    t25 = fmul(fmul(t24, inverse(t6)), f32(4.0))
+    t26 = -fmul(t10, f32(4.0))
+    t27 = fadd(t26, -t25) if libdevice.fabsf(t25) < f32(math.inf) else t26
+    return (f32(0.0) if target == f32(math.inf) else t27) if f32(-1.0) <= input else f32(math.nan)
 
 
-# (2*log1p(input) - 2*log1p(target) + 2)/(target + 1)**2 (fine)
+# (4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))) + 2)/(target + 1)**2 (compensated)
 @core
 def grad2_target_device32(input, target):
-    t1 = fmul(log1pf_sum(input, f32(0.0)), f32(2.0))
-    t2 = -fmul(log1pf_sum(target, f32(0.0)), f32(2.0))
-    t3 = fadd(t1, t2)
-    t4 = fadd(t3, f32(2.0))
-    t5 = fadd(target, f32(1.0))
-    t6 = fdiv(t4, t5)
-    t7 = fdiv(t6, t5)
-    t8 = fsub(t4, t3)
-    t9 = fsub(t3, t1)
-    t10 = fadd(fadd(fsub(t1, fsub(t3, t9)), fsub(t2, t9)), fmul(log1pf_sum_low(input, f32(0.0)), f32(2.0)))
-    t11 = fadd(t10, -fmul(log1pf_sum_low(target, f32(0.0)), f32(2.0)))
-    t12 = fsub(t5, target)
-    t13 = fadd(fsub(target, fsub(t5, t12)), fsub(f32(1.0), t12))
-    t14 = fadd(libdevice.fmaf(-t6, t5, t4), fadd(fadd(fsub(t3, fsub(t4, t8)), fsub(f32(2.0), t8)), t11))
-    t15 = inverse(t5)
-    t16 = fsub(fadd(libdevice.fmaf(-t7, t5, t6), fmul(fsub(t14, fmul(t6, t13)), t15)), fmul(t7, t13))
-    t17 = fmul(t16, t15)
-    t18 = f32(0.0) if target == f32(math.inf) else fadd(t7, t17) if fsub(t17, t17) == f32(0.0) else t7
-    return t18 if f32(-1.0) <= input else f32(math.nan)
+    t1 = fsub(input, target)
+    t2 = fadd(input, f32(1.0))
+    t3 = libdevice.fsqrt_rn(t2)
+    t4 = fdiv(t1, t3)
+    t5 = fmul(t4, f32(0.5))
+    t6 = fadd(target, f32(1.0))
+    t7 = libdevice.fsqrt_rn(t6)
+    t8 = fdiv(t5, t7)
+    t9 = fmul(libdevice.asinhf(t8), f32(4.0))
+    t10 = fadd(t9, f32(2.0))
+    t11 = fdiv(t10, t6)
+    t12 = fdiv(t11, t6)
+    t13 = -t12
+    t14 = fsub(t6, target)
+    t15 = fadd(fsub(target, fsub(t6, t14)), fsub(f32(1.0), t14))
+    t16 = -t11
+    t17 = -t8
+    t18 = -t4
+    t19 = fsub(t2, input)
+    t20 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t19)), fsub(f32(1.0), t19)))
+    t21 = fsub(t1, input)
+    t22 = fadd(libdevice.fmaf(t18, t3, t1), fadd(fsub(input, fsub(t1, t21)), fsub(-target, t21)))
+    t23 = fmul(libdevice.fmaf(t18, fmul(t20, inverse(fadd(t3, t3))), t22), inverse(t3))
+    t24 = fmul(fadd(libdevice.fmaf(-t7, t7, t6), t15), inverse(fadd(t7, t7)))
+    t25 = libdevice.fmaf(t17, t24, libdevice.fmaf(t23, f32(0.5), libdevice.fmaf(t17, t7, t5)))
+    t26 = fsub(t10, t9)
+    t27 = fmul(fmul(t25, inverse(t7)), fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0)))))
+    t28 = libdevice.fmaf(t27, f32(4.0), fadd(fsub(t9, fsub(t10, t26)), fsub(f32(2.0), t26)))
+    t29 = inverse(t6)
+    t30 = libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t6, t10), t28))
+    t31 = fmul(libdevice.fmaf(t13, t15, libdevice.fmaf(t30, t29, libdevice.fmaf(t13, t6, t11))), t29)
+    t32 = fadd(t12, t31) if libdevice.fabsf(t31) < f32(math.inf) else t12
+    return (f32(0.0) if target == f32(math.inf) else t32) if f32(-1.0) <= input else f32(math.nan)
 
 
 # Together, so that what they share is computed once.
@@ -172,71 +227,78 @@ def grads_device32(input, target):
     t10 = fdiv(t7, t9)
     t11 = libdevice.asinhf(t10)
     t12 = fdiv(t11, t4)
-    t13 = fsub(t3, input)
+    t13 = -t12
     t14 = fsub(t4, input)
     t15 = fadd(fsub(input, fsub(t4, t14)), fsub(f32(1.0), t14))
-    t16 = fadd(libdevice.fmaf(-t6, t5, t3), fadd(fsub(input, fsub(t3, t13)), fsub(-target, t13)))
-    t17 = fsub(t16, fmul(t6, fmul(fadd(libdevice.fmaf(-t5, t5, t4), t15), inverse(fadd(t5, t5)))))
-    t18 = fsub(t8, target)
-    t19 = fadd(fsub(target, fsub(t8, t18)), fsub(f32(1.0), t18))
-    t20 = fmul(t10, fmul(fadd(libdevice.fmaf(-t9, t9, t8), t19), inverse(fadd(t9, t9))))
-    t21 = fsub(fadd(libdevice.fmaf(-t10, t9, t7), fmul(fmul(t17, inverse(t5)), f32(0.5))), t20)
-    t22 = fmul(fmul(t21, inverse(t9)), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t10, t10)))))
-    t23 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t12, t4, t11), t22), fmul(t12, t15)), inverse(t4)), f32(4.0))
-    t24 = fmul(t12, f32(4.0))
-    t25 = (fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24) if input < f32(math.inf) else f32(0.0)
-    t26 = fdiv(t11, t8)
-    t27 = -fmul(fmul(fsub(fadd(libdevice.fmaf(-t26, t8, t11), t22), fmul(t26, t19)), inverse(t8)), f32(4.0))
-    t28 = -fmul(t26, f32(4.0))
-    t29 = (f32(-math.inf) if t2 else t25) if t1 else f32(math.nan)
-    t30 = (f32(0.0) if t2 else fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28) if t1 else f32(math.nan)
-    return t29, t30
+    t16 = -t10
+    t17 = fsub(t8, target)
+    t18 = fadd(fsub(target, fsub(t8, t17)), fsub(f32(1.0), t17))
+    t19 = -t6
+    t20 = fsub(t3, input)
+    t21 = fadd(libdevice.fmaf(t19, t5, t3), fadd(fsub(input, fsub(t3, t20)), fsub(-target, t20)))
+    t22 = libdevice.fmaf(t19, fmul(fadd(libdevice.fmaf(-t5, t5, t4), t15), inverse(fadd(t5, t5))), t21)
+    t23 = libdevice.fmaf(fmul(t22, inverse(t5)), f32(0.5), libdevice.fmaf(t16, t9, t7))
+    t24 = libdevice.fmaf(t16, fmul(fadd(libdevice.fmaf(-t9, t9, t8), t18), inverse(fadd(t9, t9))), t23)
+    t25 = fmul(fmul(t24, inverse(t9)), fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t10, t10, f32(1.0)))))
+    t26 = fmul(fmul(libdevice.fmaf(t13, t15, fadd(libdevice.fmaf(t13, t4, t11), t25)), inverse(t4)), f32(4.0))
+    t27 = fmul(t12, f32(4.0))
+    t28 = fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
+    t29 = fdiv(t11, t8)
+    t30 = -t29
+    t31 = fmul(fmul(libdevice.fmaf(t30, t18, fadd(libdevice.fmaf(t30, t8, t11), t25)), inverse(t8)), f32(4.0))
+    t32 = -fmul(t29, f32(4.0))
+    t33 = f32(0.0) if t2 else fadd(t32, -t31) if libdevice.fabsf(t31) < f32(math.inf) else t32
+    t34 = (f32(-math.inf) if t2 else t28 if input < f32(math.inf) else f32(0.0)) if t1 else f32(math.nan)
+    t35 = t33 if t1 else f32(math.nan)
+    return t34, t35
 
 
 # Together, so that what they share is computed once.
 @core
 def value_and_grad_device32(input, target):
     t1 = f32(-1.0) <= input
-    t2 = log1pf_sum(input, f32(0.0))
-    t3 = -log1pf_sum(target, f32(0.0))
-    t4 = fadd(t2, t3)
-    t5 = fmul(t4, t4)
-    t6 = fsub(t4, t2)
-    t7 = fadd(fadd(fsub(t2, fsub(t4, t6)), fsub(t3, t6)), log1pf_sum_low(input, f32(0.0)))
-    t8 = fadd(t7, -log1pf_sum_low(target, f32(0.0)))
-    t9 = fadd(fadd(libdevice.fmaf(t4, t4, -t5), fmul(t4, t8)), fmul(t8, t4))
-    t10 = target == f32(math.inf)
-    t11 = fsub(input, target)
-    t12 = fadd(input, f32(1.0))
-    t13 = libdevice.fsqrt_rn(t12)
-    t14 = fdiv(t11, t13)
-    t15 = fmul(t14, f32(0.5))
-    t16 = fadd(target, f32(1.0))
-    t17 = libdevice.fsqrt_rn(t16)
-    t18 = fdiv(t15, t17)
-    t19 = libdevice.asinhf(t18)
-    t20 = fdiv(t19, t12)
-    t21 = fsub(t11, input)
-    t22 = fsub(t12, input)
-    t23 = fadd(fsub(input, fsub(t12, t22)), fsub(f32(1.0), t22))
-    t24 = fadd(libdevice.fmaf(-t14, t13, t11), fadd(fsub(input, fsub(t11, t21)), fsub(-target, t21)))
-    t25 = fsub(t24, fmul(t14, fmul(fadd(libdevice.fmaf(-t13, t13, t12), t23), inverse(fadd(t13, t13)))))
-    t26 = fsub(t16, target)
-    t27 = fadd(fsub(target, fsub(t16, t26)), fsub(f32(1.0), t26))
-    t28 = fmul(t18, fmul(fadd(libdevice.fmaf(-t17, t17, t16), t27), inverse(fadd(t17, t17))))
-    t29 = fsub(fadd(libdevice.fmaf(-t18, t17, t15), fmul(fmul(t25, inverse(t13)), f32(0.5))), t28)
-    t30 = fmul(fmul(t29, inverse(t17)), fdiv(f32(1.0), libdevice.fsqrt_rn(fadd(f32(1.0), fmul(t18, t18)))))
-    t31 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t20, t12, t19), t30), fmul(t20, t23)), inverse(t12)), f32(4.0))
-    t32 = fmul(t20, f32(4.0))
-    t33 = (fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32) if input < f32(math.inf) else f32(0.0)
-    t34 = fdiv(t19, t16)
-    t35 = -fmul(fmul(fsub(fadd(libdevice.fmaf(-t34, t16, t19), t30), fmul(t34, t27)), inverse(t16)), f32(4.0))
-    t36 = -fmul(t34, f32(4.0))
-    t37 = f32(0.0) if t10 else fadd(t36, t35) if fsub(t35, t35) == f32(0.0) else t36
-    t38 = (fadd(t5, t9) if fsub(t9, t9) == f32(0.0) else t5) if t1 else f32(math.nan)
-    t39 = (f32(-math.inf) if t10 else t33) if t1 else f32(math.nan)
-    t40 = t37 if t1 else f32(math.nan)
-    return t38, t39, t40
+    t2 = target == f32(math.inf)
+    t3 = input < f32(math.inf)
+    t4 = fsub(input, target)
+    t5 = fadd(input, f32(1.0))
+    t6 = libdevice.fsqrt_rn(t5)
+    t7 = fdiv(t4, t6)
+    t8 = fmul(t7, f32(0.5))
+    t9 = fadd(target, f32(1.0))
+    t10 = libdevice.fsqrt_rn(t9)
+    t11 = fdiv(t8, t10)
+    t12 = -t11
+    t13 = fsub(t9, target)
+    t14 = fadd(fsub(target, fsub(t9, t13)), fsub(f32(1.0), t13))
+    t15 = -t7
+    t16 = fsub(t5, input)
+    t17 = fadd(fsub(input, fsub(t5, t16)), fsub(f32(1.0), t16))
+    t18 = fsub(t4, input)
+    t19 = fadd(libdevice.fmaf(t15, t6, t4), fadd(fsub(input, fsub(t4, t18)), fsub(-target, t18)))
+    t20 = libdevice.fmaf(t15, fmul(fadd(libdevice.fmaf(-t6, t6, t5), t17), inverse(fadd(t6, t6))), t19)
+    t21 = libdevice.fmaf(fmul(t20, inverse(t6)), f32(0.5), libdevice.fmaf(t12, t10, t8))
+    t22 = libdevice.fmaf(t12, fmul(fadd(libdevice.fmaf(-t10, t10, t9), t14), inverse(fadd(t10, t10))), t21)
+    t23 = fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t11, t11, f32(1.0))))
+    t24 = fmul(fmul(t22, inverse(t10)), t23)
+    t25 = libdevice.asinhf(t11)
+    t26 = fmul(t25, f32(4.0))
+    t27 = fmul(t26, t25)
+    t28 = libdevice.fmaf(fmul(t24, f32(4.0)), t25, libdevice.fmaf(t26, t24, libdevice.fmaf(t26, t25, -t27)))
+    t29 = (fadd(t27, t28) if libdevice.fabsf(t28) < f32(math.inf) else t27) if t3 else f32(math.inf)
+    t30 = fdiv(t25, t5)
+    t31 = -t30
+    t32 = fmul(fmul(libdevice.fmaf(t31, t17, fadd(libdevice.fmaf(t31, t5, t25), t24)), inverse(t5)), f32(4.0))
+    t33 = fmul(t30, f32(4.0))
+    t34 = (fadd(t33, t32) if libdevice.fabsf(t32) < f32(math.inf) else t33) if t3 else f32(0.0)
+    t35 = fdiv(t25, t9)
+    t36 = -t35
+    t37 = fmul(fmul(libdevice.fmaf(t36, t14, fadd(libdevice.fmaf(t36, t9, t25), t24)), inverse(t9)), f32(4.0))
+    t38 = -fmul(t35, f32(4.0))
+    t39 = f32(0.0) if t2 else fadd(t38, -t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
+    t40 = (f32(math.inf) if t2 else t29) if t1 else f32(math.nan)
+    t41 = (f32(-math.inf) if t2 else t34) if t1 else f32(math.nan)
+    t42 = t39 if t1 else f32(math.nan)
+    return t40, t41, t42
 
 
 @core

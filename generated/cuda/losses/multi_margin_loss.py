@@ -5,6 +5,8 @@
 return weight[target] * sum(max(0, margin - input[target] + input[k])**p for k in K if k != target) / size(K)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -60,12 +62,12 @@ def value_f32_s0_core_p_1(i_K1, margin, margin_l, target, input_K1, input_target
     t7 = fadd(fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(margin, t4)), t6), margin_l)
     t8 = t3 < f32(0.0) or t3 == f32(0.0) and t7 < f32(0.0)
     t9 = f32(0.0) if t8 else t7
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = f32(0.0) if t8 else t3
     t12 = fadd(t11, t9)
     t13 = (fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)) if t1 else f32(0.0)
     t14 = (t12 if t10 else t11) if t1 else f32(0.0)
-    t15 = t13 if fsub(t13, t13) == f32(0.0) else f32(0.0)
+    t15 = t13 if libdevice.fabsf(t13) < f32(math.inf) else f32(0.0)
     return t14, t15
 
 
@@ -75,10 +77,10 @@ def value_f32_out_core_p_1(s0, s0_l, n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
     t3 = fmul(t2, s0)
-    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K)), s0)
-    t5 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4)
+    t4 = fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
+    t5 = f32(0.0) if t1 else libdevice.fmaf(t4, s0, libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, -t3)))
     t6 = f32(0.0) if t1 else t3
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+    return fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
 
 
 # s0 = sum over K.1 of (first_max(0, margin + input[K.1] - input[target]) if Ne(K.1, target) else 0)
@@ -121,8 +123,9 @@ def vjp_f32_s2_core_p_1(n_K, weight_target):
     t2 = fdiv(weight_target, n_K)
     t3 = f32(0.0) if t1 else t2
     t4 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
-    t5 = (t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)) if fsub(t3, t3) == f32(0.0) else f32(0.0)
-    return t3, t5
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
+    return t3, t6
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else -s2) if Ne(K.1, target) else 0)
@@ -143,13 +146,13 @@ def vjp_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K1, inpu
     t13 = fadd(fsub(input_K1, fsub(t7, t12)), fsub(-input_target, t12))
     t14 = fadd(fadd(fadd(fsub(t7, fsub(t8, t11)), fsub(margin, t11)), t13), margin_l)
     t15 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t14)
-    t16 = fsub(t15, t15) == f32(0.0)
+    t16 = libdevice.fabsf(t15) < f32(math.inf)
     t17 = fadd(t9, t15)
     t18 = t17 if t16 else t9
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t9)) if t16 else f32(0.0)) <= f32(0.0)
     t20 = (f32(0.0) if t4 else f32(0.0) if t6 else f32(0.0) if t19 else -s2_l) if t1 else f32(0.0)
     t21 = (t3 if t4 else t5 if t6 else f32(0.0) if t19 else -s2) if t1 else f32(0.0)
-    t22 = t20 if fsub(t20, t20) == f32(0.0) else f32(0.0)
+    t22 = t20 if libdevice.fabsf(t20) < f32(math.inf) else f32(0.0)
     return t21, t22
 
 
@@ -174,18 +177,18 @@ def vjp_f32_dinput_core_p_1(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
     t15 = fadd(fsub(input_K, fsub(t9, t14)), fsub(-input_target, t14))
     t16 = fadd(fadd(fadd(fsub(t9, fsub(t10, t13)), fsub(margin, t13)), t15), margin_l)
     t17 = fadd(fadd(fsub(t10, fsub(t11, t12)), fsub(f32(-0.0), t12)), t16)
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = fadd(t11, t17)
     t20 = t19 if t18 else t11
     t21 = t20 < f32(0.0) or t20 == f32(0.0) and (fsub(t17, fsub(t19, t11)) if t18 else f32(0.0)) <= f32(0.0)
     t22 = (t5 if t6 else t7 if t8 else f32(0.0) if t21 else s2) if t3 else f32(0.0)
     t23 = fadd(t2, t22)
-    t24 = fmul(g, t23)
-    t25 = fsub(t23, t2)
-    t26 = (f32(0.0) if t6 else f32(0.0) if t8 else f32(0.0) if t21 else s2_l) if t3 else f32(0.0)
-    t27 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t23, t25)), fsub(t22, t25)), s3_l if t1 else f32(0.0)), t26))
-    t28 = fadd(libdevice.fmaf(g, t23, -t24), t27)
-    return fadd(t24, t28) if fsub(t28, t28) == f32(0.0) else t24
+    t24 = fsub(t23, t2)
+    t25 = (f32(0.0) if t6 else f32(0.0) if t8 else f32(0.0) if t21 else s2_l) if t3 else f32(0.0)
+    t26 = fmul(g, t23)
+    t27 = fadd(fadd(fadd(fsub(t2, fsub(t23, t24)), fsub(t22, t24)), s3_l if t1 else f32(0.0)), t25)
+    t28 = libdevice.fmaf(g, t27, libdevice.fmaf(g, t23, -t26))
+    return fadd(t26, t28) if libdevice.fabsf(t28) < f32(math.inf) else t26
 
 
 # s2 = weighted(weight[target], 1/|K|)
@@ -268,10 +271,10 @@ def vjp_weight_f32_dweight_core_p_1(i_K, g, s0, s0_l, target, n_K):
     t1 = i_K == target
     t2 = fdiv(g, n_K)
     t3 = fmul(t2, s0)
-    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, g), inverse(n_K)), s0)
-    t5 = fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4) if t1 else f32(0.0)
+    t4 = libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, -t3))
+    t5 = libdevice.fmaf(fmul(libdevice.fmaf(-t2, n_K, g), inverse(n_K)), s0, t4) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+    return fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -304,13 +307,13 @@ def vjp_margin_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K
     t13 = fadd(fsub(input_K1, fsub(t7, t12)), fsub(-input_target, t12))
     t14 = fadd(fadd(fadd(fsub(t7, fsub(t8, t11)), fsub(margin, t11)), t13), margin_l)
     t15 = fadd(fadd(fsub(t8, fsub(t9, t10)), fsub(f32(-0.0), t10)), t14)
-    t16 = fsub(t15, t15) == f32(0.0)
+    t16 = libdevice.fabsf(t15) < f32(math.inf)
     t17 = fadd(t9, t15)
     t18 = t17 if t16 else t9
     t19 = t18 < f32(0.0) or t18 == f32(0.0) and (fsub(t15, fsub(t17, t9)) if t16 else f32(0.0)) <= f32(0.0)
     t20 = (f32(0.0) if t4 else f32(0.0) if t6 else f32(0.0) if t19 else s2_l) if t1 else f32(0.0)
     t21 = (t3 if t4 else t5 if t6 else f32(0.0) if t19 else s2) if t1 else f32(0.0)
-    t22 = t20 if fsub(t20, t20) == f32(0.0) else f32(0.0)
+    t22 = t20 if libdevice.fabsf(t20) < f32(math.inf) else f32(0.0)
     return t21, t22
 
 
@@ -318,8 +321,8 @@ def vjp_margin_f32_s3_core_p_1(i_K1, margin, margin_l, s2, s2_l, target, input_K
 @core
 def vjp_margin_f32_dmargin_core_p_1(g, s3, s3_l):
     t1 = fmul(g, s3)
-    t2 = fadd(libdevice.fmaf(g, s3, -t1), fmul(g, s3_l))
-    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+    t2 = libdevice.fmaf(g, s3_l, libdevice.fmaf(g, s3, -t1))
+    return fadd(t1, t2) if libdevice.fabsf(t2) < f32(math.inf) else t1
 
 
 # s3 = sum over K.1 of ((0 if 0 >= margin + input[K.1] - input[target] else s2) if Ne(K.1, target) else 0)
@@ -2009,16 +2012,17 @@ def value_f32_s0_core_p_2(i_K1, margin, margin_l, target, input_K1, input_target
     t7 = fadd(fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(margin, t4)), t6), margin_l)
     t8 = t3 < f32(0.0) or t3 == f32(0.0) and t7 < f32(0.0)
     t9 = f32(0.0) if t8 else t7
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = f32(0.0) if t8 else t3
     t12 = fadd(t11, t9)
     t13 = t12 if t10 else t11
     t14 = fmul(t13, t13)
     t15 = fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)
-    t16 = fadd(fadd(libdevice.fmaf(t13, t13, -t14), fmul(t13, t15)), fmul(t15, t13)) if t1 else f32(0.0)
-    t17 = t14 if t1 else f32(0.0)
-    t18 = t16 if fsub(t16, t16) == f32(0.0) else f32(0.0)
-    return t17, t18
+    t16 = libdevice.fmaf(t15, t13, libdevice.fmaf(t13, t15, libdevice.fmaf(t13, t13, -t14)))
+    t17 = t16 if t1 else f32(0.0)
+    t18 = t14 if t1 else f32(0.0)
+    t19 = t17 if libdevice.fabsf(t17) < f32(math.inf) else f32(0.0)
+    return t18, t19
 
 
 # out = weighted(weight[target], s0/|K|)
@@ -2027,10 +2031,10 @@ def value_f32_out_core_p_2(s0, s0_l, n_K, weight_target):
     t1 = weight_target == f32(0.0)
     t2 = fdiv(weight_target, n_K)
     t3 = fmul(t2, s0)
-    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K)), s0)
-    t5 = f32(0.0) if t1 else fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4)
+    t4 = fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
+    t5 = f32(0.0) if t1 else libdevice.fmaf(t4, s0, libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, -t3)))
     t6 = f32(0.0) if t1 else t3
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+    return fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
 
 
 # s0 = sum over K.1 of (first_max(0, margin + input[K.1] - input[target])**2 if Ne(K.1, target) else 0)
@@ -2076,8 +2080,9 @@ def vjp_f32_s2_core_p_2(n_K, weight_target):
     t2 = fdiv(weight_target, n_K)
     t3 = f32(0.0) if t1 else t2
     t4 = f32(0.0) if t1 else fmul(libdevice.fmaf(-t2, n_K, weight_target), inverse(n_K))
-    t5 = (t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)) if fsub(t3, t3) == f32(0.0) else f32(0.0)
-    return t3, t5
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
+    return t3, t6
 
 
 # s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +
@@ -2095,7 +2100,7 @@ def vjp_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K1, inpu
     t9 = fadd(fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(margin, t6)), t8), margin_l)
     t10 = t5 < f32(0.0) or t5 == f32(0.0) and t9 < f32(0.0)
     t11 = f32(0.0) if t10 else t9
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = f32(0.0) if t10 else t5
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
@@ -2103,17 +2108,17 @@ def vjp_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K1, inpu
     t17 = fadd(t5, f32(-0.0))
     t18 = fsub(t17, t5)
     t19 = fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(f32(-0.0), t18)), t9)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
     t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) <= f32(0.0)
     t24 = f32(0.0) if t23 else f32(-1.0)
     t25 = fmul(t16, t24)
-    t26 = fadd(libdevice.fmaf(t3, t15, -t16), fmul(t3, fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)))
-    t27 = fadd(libdevice.fmaf(t16, t24, -t25), fmul(fadd(t26, fmul(fmul(s2_l, f32(2.0)), t15)), t24))
+    t26 = libdevice.fmaf(t3, fsub(t11, fsub(t14, t13)) if t12 else f32(0.0), libdevice.fmaf(t3, t15, -t16))
+    t27 = libdevice.fmaf(libdevice.fmaf(fmul(s2_l, f32(2.0)), t15, t26), t24, libdevice.fmaf(t16, t24, -t25))
     t28 = (f32(0.0) if t2 else t27) if t1 else f32(0.0)
     t29 = (f32(0.0) if t2 else t25) if t1 else f32(0.0)
-    t30 = t28 if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    t30 = t28 if libdevice.fabsf(t28) < f32(math.inf) else f32(0.0)
     return t29, t30
 
 
@@ -2134,7 +2139,7 @@ def vjp_f32_dinput_core_p_2(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
     t11 = fadd(fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(margin, t8)), t10), margin_l)
     t12 = t7 < f32(0.0) or t7 == f32(0.0) and t11 < f32(0.0)
     t13 = f32(0.0) if t12 else t11
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = f32(0.0) if t12 else t7
     t16 = fadd(t15, t13)
     t17 = t16 if t14 else t15
@@ -2142,7 +2147,7 @@ def vjp_f32_dinput_core_p_2(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
     t19 = fadd(t7, f32(-0.0))
     t20 = fsub(t19, t7)
     t21 = fadd(fadd(fsub(t7, fsub(t19, t20)), fsub(f32(-0.0), t20)), t11)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t19, t21)
     t24 = t23 if t22 else t19
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t19)) if t22 else f32(0.0)) <= f32(0.0)
@@ -2150,14 +2155,14 @@ def vjp_f32_dinput_core_p_2(i_K, g, margin, margin_l, s2, s2_l, s3, s3_l, target
     t27 = fmul(t18, t26)
     t28 = (f32(0.0) if t4 else t27) if t3 else f32(0.0)
     t29 = fadd(t2, t28)
-    t30 = fmul(g, t29)
-    t31 = fsub(t29, t2)
-    t32 = fadd(libdevice.fmaf(t5, t17, -t18), fmul(t5, fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)))
-    t33 = fadd(libdevice.fmaf(t18, t26, -t27), fmul(fadd(t32, fmul(fmul(s2_l, f32(2.0)), t17)), t26))
-    t34 = fadd(fadd(fsub(t2, fsub(t29, t31)), fsub(t28, t31)), s3_l if t1 else f32(0.0))
-    t35 = fmul(g, fadd(t34, (f32(0.0) if t4 else t33) if t3 else f32(0.0)))
-    t36 = fadd(libdevice.fmaf(g, t29, -t30), t35)
-    return fadd(t30, t36) if fsub(t36, t36) == f32(0.0) else t30
+    t30 = fsub(t29, t2)
+    t31 = libdevice.fmaf(t5, fsub(t13, fsub(t16, t15)) if t14 else f32(0.0), libdevice.fmaf(t5, t17, -t18))
+    t32 = libdevice.fmaf(libdevice.fmaf(fmul(s2_l, f32(2.0)), t17, t31), t26, libdevice.fmaf(t18, t26, -t27))
+    t33 = fadd(fadd(fsub(t2, fsub(t29, t30)), fsub(t28, t30)), s3_l if t1 else f32(0.0))
+    t34 = fmul(g, t29)
+    t35 = fadd(t33, (f32(0.0) if t4 else t32) if t3 else f32(0.0))
+    t36 = libdevice.fmaf(g, t35, libdevice.fmaf(g, t29, -t34))
+    return fadd(t34, t36) if libdevice.fabsf(t36) < f32(math.inf) else t34
 
 
 # s2 = weighted(weight[target], 1/|K|)
@@ -2254,10 +2259,10 @@ def vjp_weight_f32_dweight_core_p_2(i_K, g, s0, s0_l, target, n_K):
     t1 = i_K == target
     t2 = fdiv(g, n_K)
     t3 = fmul(t2, s0)
-    t4 = fmul(fmul(libdevice.fmaf(-t2, n_K, g), inverse(n_K)), s0)
-    t5 = fadd(fadd(libdevice.fmaf(t2, s0, -t3), fmul(t2, s0_l)), t4) if t1 else f32(0.0)
+    t4 = libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, -t3))
+    t5 = libdevice.fmaf(fmul(libdevice.fmaf(-t2, n_K, g), inverse(n_K)), s0, t4) if t1 else f32(0.0)
     t6 = t3 if t1 else f32(0.0)
-    return fadd(t6, t5) if fsub(t5, t5) == f32(0.0) else t6
+    return fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
 
 
 # dweight[K] = (g*s0/|K| if Eq(K, target) else 0)
@@ -2287,7 +2292,7 @@ def vjp_margin_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K
     t9 = fadd(fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(margin, t6)), t8), margin_l)
     t10 = t5 < f32(0.0) or t5 == f32(0.0) and t9 < f32(0.0)
     t11 = f32(0.0) if t10 else t9
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = f32(0.0) if t10 else t5
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
@@ -2295,17 +2300,17 @@ def vjp_margin_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K
     t17 = fadd(t5, f32(-0.0))
     t18 = fsub(t17, t5)
     t19 = fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(f32(-0.0), t18)), t9)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
     t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) <= f32(0.0)
     t24 = f32(0.0) if t23 else f32(1.0)
     t25 = fmul(t16, t24)
-    t26 = fadd(libdevice.fmaf(t3, t15, -t16), fmul(t3, fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)))
-    t27 = fadd(libdevice.fmaf(t16, t24, -t25), fmul(fadd(t26, fmul(fmul(s2_l, f32(2.0)), t15)), t24))
+    t26 = libdevice.fmaf(t3, fsub(t11, fsub(t14, t13)) if t12 else f32(0.0), libdevice.fmaf(t3, t15, -t16))
+    t27 = libdevice.fmaf(libdevice.fmaf(fmul(s2_l, f32(2.0)), t15, t26), t24, libdevice.fmaf(t16, t24, -t25))
     t28 = (f32(0.0) if t2 else t27) if t1 else f32(0.0)
     t29 = (f32(0.0) if t2 else t25) if t1 else f32(0.0)
-    t30 = t28 if fsub(t28, t28) == f32(0.0) else f32(0.0)
+    t30 = t28 if libdevice.fabsf(t28) < f32(math.inf) else f32(0.0)
     return t29, t30
 
 
@@ -2313,8 +2318,8 @@ def vjp_margin_f32_s3_core_p_2(i_K1, margin, margin_l, s2, s2_l, target, input_K
 @core
 def vjp_margin_f32_dmargin_core_p_2(g, s3, s3_l):
     t1 = fmul(g, s3)
-    t2 = fadd(libdevice.fmaf(g, s3, -t1), fmul(g, s3_l))
-    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+    t2 = libdevice.fmaf(g, s3_l, libdevice.fmaf(g, s3, -t1))
+    return fadd(t1, t2) if libdevice.fabsf(t2) < f32(math.inf) else t1
 
 
 # s3 = sum over K.1 of (weighted(s2, 2*first_max(0, margin + input[K.1] - input[target])*(0 if 0 >= margin +

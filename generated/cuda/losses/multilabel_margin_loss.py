@@ -41,7 +41,7 @@ def value_f32_s1_core(input_C1, input_target_each_target1, s0_C1, s0_C1_l):
     t3 = fadd(s0_C1, f32(-0.0))
     t4 = fsub(t3, s0_C1)
     t5 = fadd(fadd(fsub(s0_C1, fsub(t3, t4)), fsub(f32(-0.0), t4)), s0_C1_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = t7 if t6 else t3
     t9 = t8 < f32(0.0) or t8 == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) <= f32(0.0)
@@ -53,13 +53,13 @@ def value_f32_s1_core(input_C1, input_target_each_target1, s0_C1, s0_C1_l):
     t15 = fadd(fadd(fsub(t10, fsub(t11, t12)), fsub(f32(1.0), t12)), t14)
     t16 = t11 < f32(0.0) or t11 == f32(0.0) and t15 < f32(0.0)
     t17 = f32(0.0) if t16 else t15
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = f32(0.0) if t16 else t11
     t20 = fadd(t19, t17)
     t21 = f32(0.0) if t2 else (fsub(t17, fsub(t20, t19)) if t18 else f32(0.0)) if t9 else f32(0.0)
     t22 = f32(0.0) if t1 else t21
     t23 = input_target_each_target1 if t1 else input_C1 if t2 else (t20 if t18 else t19) if t9 else f32(0.0)
-    t24 = t22 if fsub(t22, t22) == f32(0.0) else f32(0.0)
+    t24 = t22 if libdevice.fabsf(t22) < f32(math.inf) else f32(0.0)
     return t23, t24
 
 
@@ -68,7 +68,7 @@ def value_f32_s1_core(input_C1, input_target_each_target1, s0_C1, s0_C1_l):
 def value_f32_out_core(s1, s1_l, n_C):
     t1 = fdiv(s1, n_C)
     t2 = fmul(fadd(libdevice.fmaf(-t1, n_C, s1), s1_l), inverse(n_C))
-    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+    return fadd(t1, t2) if libdevice.fabsf(t2) < f32(math.inf) else t1
 
 
 # s0[C] = max over ~target.1 of (1 if Eq(target[~target.1], C) else 0)
@@ -119,8 +119,9 @@ def value_f64_out_core(s1, s1_l, n_C):
 def vjp_f32_s3_core(n_C):
     t1 = fdiv(f32(1.0), n_C)
     t2 = fmul(libdevice.fmaf(-t1, n_C, f32(1.0)), inverse(n_C))
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    t4 = t3 if libdevice.fabsf(t1) < f32(math.inf) else f32(0.0)
+    return t1, t4
 
 
 # s4[C] = sum over ~target.1 of (0 if 0 >= input[C] - input[target[~target.1]] + 1 else s3)
@@ -134,7 +135,7 @@ def vjp_f32_s4_core(s3, s3_l, input_C, input_target_each_target1):
     t6 = t3 < f32(-1.0) or t3 == f32(-1.0) and t5
     t7 = f32(0.0) if t1 else f32(0.0) if t2 else f32(0.0) if t6 else s3_l
     t8 = input_target_each_target1 if t1 else input_C if t2 else f32(0.0) if t6 else s3
-    t9 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t9 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t8, t9
 
 
@@ -147,7 +148,7 @@ def vjp_f32_s5_core(s3, s3_l, input_C1, input_target_each_target, s0_C1, s0_C1_l
     t3 = fadd(s0_C1, f32(-0.0))
     t4 = fsub(t3, s0_C1)
     t5 = fadd(fadd(fsub(s0_C1, fsub(t3, t4)), fsub(f32(-0.0), t4)), s0_C1_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = t7 if t6 else t3
     t9 = t8 < f32(0.0) or t8 == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) <= f32(0.0)
@@ -158,7 +159,7 @@ def vjp_f32_s5_core(s3, s3_l, input_C1, input_target_each_target, s0_C1, s0_C1_l
     t14 = input_C1 if t2 else (f32(0.0) if t13 else -s3) if t9 else f32(0.0)
     t15 = f32(0.0) if t1 else f32(0.0) if t2 else (f32(0.0) if t13 else -s3_l) if t9 else f32(0.0)
     t16 = input_target_each_target if t1 else t14
-    t17 = t15 if fsub(t15, t15) == f32(0.0) else f32(0.0)
+    t17 = t15 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
     return t16, t17
 
 
@@ -168,7 +169,7 @@ def vjp_f32_s6_core(i_C, s5_each_target1, s5_each_target1_l, target_each_target1
     t1 = i_C == target_each_target1
     t2 = s5_each_target1_l if t1 else f32(0.0)
     t3 = s5_each_target1 if t1 else f32(0.0)
-    t4 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t4 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t3, t4
 
 
@@ -178,17 +179,17 @@ def vjp_f32_dinput_core(g, s0_C, s0_C_l, s4_C, s4_C_l, s6_C, s6_C_l):
     t1 = fadd(s0_C, f32(-0.0))
     t2 = fsub(t1, s0_C)
     t3 = fadd(fadd(fsub(s0_C, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_C_l)
-    t4 = fsub(t3, t3) == f32(0.0)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
     t5 = fadd(t1, t3)
     t6 = t5 if t4 else t1
     t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) <= f32(0.0)
     t8 = s4_C if t7 else f32(0.0)
     t9 = fadd(s6_C, t8)
-    t10 = fmul(g, t9)
-    t11 = fsub(t9, s6_C)
-    t12 = fadd(fadd(fadd(fsub(s6_C, fsub(t9, t11)), fsub(t8, t11)), s6_C_l), s4_C_l if t7 else f32(0.0))
-    t13 = fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t12))
-    return fadd(t10, t13) if fsub(t13, t13) == f32(0.0) else t10
+    t10 = fsub(t9, s6_C)
+    t11 = fmul(g, t9)
+    t12 = fadd(fadd(fadd(fsub(s6_C, fsub(t9, t10)), fsub(t8, t10)), s6_C_l), s4_C_l if t7 else f32(0.0))
+    t13 = libdevice.fmaf(g, t12, libdevice.fmaf(g, t9, -t11))
+    return fadd(t11, t13) if libdevice.fabsf(t13) < f32(math.inf) else t11
 
 
 # s3 = 1/|C|

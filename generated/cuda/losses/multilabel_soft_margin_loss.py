@@ -6,6 +6,8 @@ p = sigmoid(input)
 return mean(-weight * (target * log(p) + (1 - target) * log(1 - p)), C)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -75,18 +77,18 @@ def value_f32_s0_core(input_C1, target_C1, weight_C1):
     t21 = fadd(f32(1.0), t6)
     t22 = inverse(t21)
     t23 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t22, t21, f32(1.0)), t22, t22))
-    t24 = fmul(target_C1, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t23))
-    t25 = f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C1, t8, t9), t24)
-    t26 = fsub(t14, t13)
-    t27 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t26)), fsub(t7, t26)), t23))
-    t28 = -target_C1
-    t29 = fsub(t11, t28)
-    t30 = fmul(fadd(fsub(t28, fsub(t11, t29)), fsub(f32(1.0), t29)), t14)
-    t31 = f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t27), t30)
-    t32 = fmul(weight_C1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t25), t31))
-    t33 = -(f32(0.0) if t1 else fadd(libdevice.fmaf(weight_C1, t17, -t18), t32))
+    t24 = fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t23)
+    t25 = f32(0.0) if t2 else -libdevice.fmaf(target_C1, t24, libdevice.fmaf(target_C1, t8, t9))
+    t26 = -target_C1
+    t27 = fsub(t11, t26)
+    t28 = fsub(t14, t13)
+    t29 = fadd(fadd(fsub(t13, fsub(t14, t28)), fsub(t7, t28)), t23)
+    t30 = libdevice.fmaf(t11, t29, libdevice.fmaf(t11, t14, t15))
+    t31 = f32(0.0) if t12 else -libdevice.fmaf(fadd(fsub(t26, fsub(t11, t27)), fsub(f32(1.0), t27)), t14, t30)
+    t32 = fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t25), t31)
+    t33 = f32(0.0) if t1 else libdevice.fmaf(weight_C1, t32, libdevice.fmaf(weight_C1, t17, -t18))
     t34 = -(f32(0.0) if t1 else t18)
-    t35 = t33 if fsub(t33, t33) == f32(0.0) else f32(0.0)
+    t35 = -t33 if libdevice.fabsf(t33) < f32(math.inf) else f32(0.0)
     return t34, t35
 
 
@@ -95,7 +97,7 @@ def value_f32_s0_core(input_C1, target_C1, weight_C1):
 def value_f32_out_core(s0, s0_l, n_C):
     t1 = fdiv(s0, n_C)
     t2 = fmul(fadd(libdevice.fmaf(-t1, n_C, s0), s0_l), inverse(n_C))
-    return fadd(t1, t2) if fsub(t2, t2) == f32(0.0) else t1
+    return fadd(t1, t2) if libdevice.fabsf(t2) < f32(math.inf) else t1
 
 
 # s0 = sum over C.1 of -weighted(weight[C.1], weighted(1 - target[C.1], -softplus(input[C.1])) +
@@ -151,8 +153,9 @@ def value_f64_out_core(s0, s0_l, n_C):
 def vjp_f32_s2_core(n_C):
     t1 = fdiv(f32(1.0), n_C)
     t2 = fmul(libdevice.fmaf(-t1, n_C, f32(1.0)), inverse(n_C))
-    t3 = (t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)) if fsub(t1, t1) == f32(0.0) else f32(0.0)
-    return t1, t3
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    t4 = t3 if libdevice.fabsf(t1) < f32(math.inf) else f32(0.0)
+    return t1, t4
 
 
 # dinput[C] = -g*s2*weighted(weight[C], weighted(1 - target[C], -sigmoid(input[C])) + weighted(target[C],
@@ -181,23 +184,25 @@ def vjp_f32_dinput_core(g, s2, s2_l, input_C, target_C, weight_C):
     t20 = fadd(t12, t19)
     t21 = fmul(weight_C, t20)
     t22 = f32(0.0) if t2 else t21
-    t23 = -fmul(t1, t22)
-    t24 = fsub(t20, t12)
-    t25 = expf_low(t5)
-    t26 = fsub(t8, f32(1.0))
-    t27 = fadd(fadd(fsub(f32(1.0), fsub(t8, t26)), fsub(t6, t26)), t25)
-    t28 = fmul(fsub(fadd(libdevice.fmaf(-t10, t8, t7), f32(0.0) if t4 else t25), fmul(t10, t27)), t9)
-    t29 = f32(0.0) if t3 else fadd(libdevice.fmaf(target_C, t10, -t11), fmul(target_C, t28))
-    t30 = fmul(fsub(fadd(libdevice.fmaf(-t17, t8, t16), f32(0.0) if t15 else t25), fmul(t17, t27)), t9)
-    t31 = -target_C
-    t32 = fsub(t13, t31)
-    t33 = fmul(fadd(fsub(t31, fsub(t13, t32)), fsub(f32(1.0), t32)), t17)
-    t34 = f32(0.0) if t14 else -fadd(fadd(libdevice.fmaf(t13, t17, t18), fmul(t13, t30)), t33)
-    t35 = fmul(weight_C, fadd(fadd(fadd(fsub(t12, fsub(t20, t24)), fsub(t19, t24)), t29), t34))
-    t36 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t20, -t21), t35))
-    t37 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t22)
-    t38 = -fadd(fadd(libdevice.fmaf(t1, t22, t23), t36), t37)
-    return fadd(t23, t38) if fsub(t38, t38) == f32(0.0) else t23
+    t23 = fsub(t20, t12)
+    t24 = -t10
+    t25 = fsub(t8, f32(1.0))
+    t26 = expf_low(t5)
+    t27 = fadd(fadd(fsub(f32(1.0), fsub(t8, t25)), fsub(t6, t25)), t26)
+    t28 = fmul(libdevice.fmaf(t24, t27, fadd(libdevice.fmaf(t24, t8, t7), f32(0.0) if t4 else t26)), t9)
+    t29 = f32(0.0) if t3 else libdevice.fmaf(target_C, t28, libdevice.fmaf(target_C, t10, -t11))
+    t30 = -target_C
+    t31 = fsub(t13, t30)
+    t32 = -t17
+    t33 = fmul(libdevice.fmaf(t32, t27, fadd(libdevice.fmaf(t32, t8, t16), f32(0.0) if t15 else t26)), t9)
+    t34 = libdevice.fmaf(t13, t33, libdevice.fmaf(t13, t17, t18))
+    t35 = f32(0.0) if t14 else -libdevice.fmaf(fadd(fsub(t30, fsub(t13, t31)), fsub(f32(1.0), t31)), t17, t34)
+    t36 = fadd(fadd(fadd(fsub(t12, fsub(t20, t23)), fsub(t19, t23)), t29), t35)
+    t37 = -fmul(t1, t22)
+    t38 = f32(0.0) if t2 else libdevice.fmaf(weight_C, t36, libdevice.fmaf(weight_C, t20, -t21))
+    t39 = libdevice.fmaf(t1, t38, libdevice.fmaf(t1, t22, t37))
+    t40 = libdevice.fmaf(libdevice.fmaf(s2_l, g, libdevice.fmaf(s2, g, -t1)), t22, t39)
+    return fadd(t37, -t40) if libdevice.fabsf(t40) < f32(math.inf) else t37
 
 
 # s2 = 1/|C|
@@ -270,20 +275,20 @@ def vjp_target_f32_dtarget_core(g, s2, s2_l, input_C, weight_C):
     t12 = fadd(t9, t11)
     t13 = fmul(weight_C, t12)
     t14 = f32(0.0) if t2 else t13
-    t15 = -fmul(t1, t14)
-    t16 = fsub(t12, t9)
-    t17 = fsub(t8, t4)
-    t18 = fadd(f32(1.0), t6)
-    t19 = inverse(t18)
-    t20 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t19, t18, f32(1.0)), t19, t19))
-    t21 = -fadd(fadd(fsub(t4, fsub(t8, t17)), fsub(t7, t17)), t20)
-    t22 = fsub(t11, t10)
-    t23 = fadd(fadd(fsub(t9, fsub(t12, t16)), fsub(t11, t16)), t21)
-    t24 = fmul(weight_C, fadd(t23, fadd(fadd(fsub(t10, fsub(t11, t22)), fsub(t7, t22)), t20)))
-    t25 = fmul(t1, f32(0.0) if t2 else fadd(libdevice.fmaf(weight_C, t12, -t13), t24))
-    t26 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t14)
-    t27 = -fadd(fadd(libdevice.fmaf(t1, t14, t15), t25), t26)
-    return fadd(t15, t27) if fsub(t27, t27) == f32(0.0) else t15
+    t15 = fsub(t12, t9)
+    t16 = fsub(t8, t4)
+    t17 = fadd(f32(1.0), t6)
+    t18 = inverse(t17)
+    t19 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t18, t17, f32(1.0)), t18, t18))
+    t20 = -fadd(fadd(fsub(t4, fsub(t8, t16)), fsub(t7, t16)), t19)
+    t21 = fsub(t11, t10)
+    t22 = fadd(fadd(fsub(t9, fsub(t12, t15)), fsub(t11, t15)), t20)
+    t23 = fadd(t22, fadd(fadd(fsub(t10, fsub(t11, t21)), fsub(t7, t21)), t19))
+    t24 = -fmul(t1, t14)
+    t25 = f32(0.0) if t2 else libdevice.fmaf(weight_C, t23, libdevice.fmaf(weight_C, t12, -t13))
+    t26 = libdevice.fmaf(t1, t25, libdevice.fmaf(t1, t14, t24))
+    t27 = libdevice.fmaf(libdevice.fmaf(s2_l, g, libdevice.fmaf(s2, g, -t1)), t14, t26)
+    return fadd(t24, -t27) if libdevice.fabsf(t27) < f32(math.inf) else t24
 
 
 # dtarget[C] = -g*s2*weighted(weight[C], -softplus(-input[C]) + softplus(input[C]))
@@ -337,24 +342,24 @@ def vjp_weight_f32_dweight_core(g, s2, s2_l, input_C, target_C):
     t15 = -fmul(t11, t14)
     t16 = -(f32(0.0) if t12 else t15)
     t17 = fadd(t10, t16)
-    t18 = fmul(t1, t17)
-    t19 = fsub(t17, t10)
-    t20 = fsub(t8, t4)
-    t21 = fadd(f32(1.0), t6)
-    t22 = inverse(t21)
-    t23 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t22, t21, f32(1.0)), t22, t22))
-    t24 = fmul(target_C, fadd(fadd(fsub(t4, fsub(t8, t20)), fsub(t7, t20)), t23))
-    t25 = -(f32(0.0) if t2 else -fadd(libdevice.fmaf(target_C, t8, t9), t24))
-    t26 = fsub(t14, t13)
-    t27 = fmul(t11, fadd(fadd(fsub(t13, fsub(t14, t26)), fsub(t7, t26)), t23))
-    t28 = -target_C
-    t29 = fsub(t11, t28)
-    t30 = fmul(fadd(fsub(t28, fsub(t11, t29)), fsub(f32(1.0), t29)), t14)
-    t31 = -(f32(0.0) if t12 else -fadd(fadd(libdevice.fmaf(t11, t14, t15), t27), t30))
-    t32 = fmul(t1, fadd(fadd(fadd(fsub(t10, fsub(t17, t19)), fsub(t16, t19)), t25), t31))
-    t33 = fmul(fadd(libdevice.fmaf(s2, g, -t1), fmul(s2_l, g)), t17)
-    t34 = fadd(fadd(libdevice.fmaf(t1, t17, -t18), t32), t33)
-    return fadd(t18, t34) if fsub(t34, t34) == f32(0.0) else t18
+    t18 = fsub(t17, t10)
+    t19 = fsub(t8, t4)
+    t20 = fadd(f32(1.0), t6)
+    t21 = inverse(t20)
+    t22 = fmul(expf_low(t5), libdevice.fmaf(libdevice.fmaf(-t21, t20, f32(1.0)), t21, t21))
+    t23 = fadd(fadd(fsub(t4, fsub(t8, t19)), fsub(t7, t19)), t22)
+    t24 = -(f32(0.0) if t2 else -libdevice.fmaf(target_C, t23, libdevice.fmaf(target_C, t8, t9)))
+    t25 = -target_C
+    t26 = fsub(t11, t25)
+    t27 = fsub(t14, t13)
+    t28 = fadd(fadd(fsub(t13, fsub(t14, t27)), fsub(t7, t27)), t22)
+    t29 = libdevice.fmaf(t11, t28, libdevice.fmaf(t11, t14, t15))
+    t30 = f32(0.0) if t12 else -libdevice.fmaf(fadd(fsub(t25, fsub(t11, t26)), fsub(f32(1.0), t26)), t14, t29)
+    t31 = fmul(t1, t17)
+    t32 = fadd(fadd(fadd(fsub(t10, fsub(t17, t18)), fsub(t16, t18)), t24), -t30)
+    t33 = libdevice.fmaf(t1, t32, libdevice.fmaf(t1, t17, -t31))
+    t34 = libdevice.fmaf(libdevice.fmaf(s2_l, g, libdevice.fmaf(s2, g, -t1)), t17, t33)
+    return fadd(t31, t34) if libdevice.fabsf(t34) < f32(math.inf) else t31
 
 
 # dweight[C] = g*s2*(-weighted(1 - target[C], -softplus(input[C])) - weighted(target[C], -softplus(-input[C])))

@@ -7,8 +7,10 @@ if target == ignore_index:
 return -weight[target] * input[target], weight[target]
 """
 
+import math
+
 from symgen.runtime.device import (
-    core, dmul, f32, fadd, fmul, fsub, kernel, load, of_warps, store, store2, store4, u32, u64
+    core, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, of_warps, store, store2, store4, u32, u64
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, inside, warp_lane, warp_row, warp_width)
 
@@ -20,7 +22,7 @@ def value_f32_out_core(ignore_index, ignore_index_l, target, input_target, weigh
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return f32(0.0) if t7 else -(f32(0.0) if weight_target == f32(0.0) else fmul(input_target, weight_target))
@@ -40,7 +42,7 @@ def vjp_f32_dinput_core(i_K, g, ignore_index, ignore_index_l, target, weight_tar
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = f32(0.0) if t7 else -fmul(g, f32(0.0) if weight_target == f32(0.0) else weight_target)
@@ -61,7 +63,7 @@ def vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, target, in
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return (f32(0.0) if t7 else -fmul(input_target, g)) if i_K == target else f32(0.0)
@@ -80,7 +82,7 @@ def share_f32_out_core(ignore_index, ignore_index_l, target, weight_target):
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return f32(0.0) if t7 else weight_target
@@ -99,7 +101,7 @@ def share_vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, targ
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)

@@ -29,10 +29,6 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    logf_fine,
-    logf_fine_low,
-    logf_sum,
-    logf_sum_low,
     near_expf,
     store,
     store2,
@@ -59,11 +55,11 @@ def value_device32_no_log_input_no_full(input, target, eps, eps_low):
     t5 = fsub(t4, input)
     t6 = fsub(t1, eps)
     t7 = fmul(fadd(fadd(fsub(eps, fsub(t1, t6)), fsub(input, t6)), eps_low), fdiv(f32(1.0), t1))
-    t8 = -fadd(libdevice.fmaf(target, t2, t3), fmul(target, t7))
+    t8 = -libdevice.fmaf(target, t7, libdevice.fmaf(target, t2, t3))
     t9 = fadd(fadd(fsub(input, fsub(t4, t5)), fsub(t3, t5)), t8)
-    t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if input < f32(math.inf) else f32(math.inf)
-    t11 = input if input != input else t10 if f32(0.0) <= input else f32(math.inf)
-    return target if target != target else t11
+    t10 = fadd(t4, t9) if libdevice.fabsf(t9) < f32(math.inf) else t4
+    t11 = (t10 if input < f32(math.inf) else f32(math.inf)) if f32(0.0) <= input else f32(math.inf)
+    return target if target != target else input if input != input else t11
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -71,16 +67,15 @@ def value_device32_no_log_input_no_full(input, target, eps, eps_low):
 @core
 def grad_input_device32_no_log_input_no_full(input, target, eps, eps_low):
     t1 = fadd(eps, input)
-    t2 = fdiv(target, t1)
-    t3 = -t2
-    t4 = fadd(t3, f32(1.0))
-    t5 = fsub(t4, t3)
-    t6 = fsub(t1, eps)
-    t7 = fmul(t2, fadd(fadd(fsub(eps, fsub(t1, t6)), fsub(input, t6)), eps_low))
-    t8 = -fmul(fsub(libdevice.fmaf(t3, t1, target), t7), inverse(t1))
-    t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(1.0), t5)), t8)
-    t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t10
+    t2 = -fdiv(target, t1)
+    t3 = fsub(t1, eps)
+    t4 = fadd(fadd(fsub(eps, fsub(t1, t3)), fsub(input, t3)), eps_low)
+    t5 = fadd(t2, f32(1.0))
+    t6 = fsub(t5, t2)
+    t7 = -libdevice.fmaf(t2, t4, libdevice.fmaf(t2, t1, target))
+    t8 = libdevice.fmaf(t7, inverse(t1), fadd(fsub(t2, fsub(t5, t6)), fsub(f32(1.0), t6)))
+    t9 = (fadd(t5, t8) if libdevice.fabsf(t8) < f32(math.inf) else t5) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where input >= 0: target/(eps + input)**2 (compensated)
@@ -90,13 +85,15 @@ def grad2_input_device32_no_log_input_no_full(input, target, eps, eps_low):
     t1 = fadd(eps, input)
     t2 = fdiv(target, t1)
     t3 = fdiv(t2, t1)
-    t4 = fsub(t1, eps)
-    t5 = fadd(fadd(fsub(eps, fsub(t1, t4)), fsub(input, t4)), eps_low)
-    t6 = inverse(t1)
-    t7 = fadd(libdevice.fmaf(-t3, t1, t2), fmul(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t6))
-    t8 = fmul(fsub(t7, fmul(t3, t5)), t6)
-    t9 = (fadd(t3, t8) if fsub(t8, t8) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t9
+    t4 = -t3
+    t5 = fsub(t1, eps)
+    t6 = fadd(fadd(fsub(eps, fsub(t1, t5)), fsub(input, t5)), eps_low)
+    t7 = -t2
+    t8 = inverse(t1)
+    t9 = libdevice.fmaf(t7, t6, libdevice.fmaf(t7, t1, target))
+    t10 = fmul(libdevice.fmaf(t4, t6, libdevice.fmaf(t9, t8, libdevice.fmaf(t4, t1, t2))), t8)
+    t11 = (fadd(t3, t10) if libdevice.fabsf(t10) < f32(math.inf) else t3) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t11
 
 
 # where input >= 0: -log(eps + input) (compensated)
@@ -105,9 +102,9 @@ def grad2_input_device32_no_log_input_no_full(input, target, eps, eps_low):
 def grad_target_device32_no_log_input_no_full(input, target, eps, eps_low):
     t1 = fadd(eps, input)
     t2 = fsub(t1, eps)
-    t3 = -fmul(fadd(fadd(fsub(eps, fsub(t1, t2)), fsub(input, t2)), eps_low), fdiv(f32(1.0), t1))
+    t3 = fmul(fadd(fadd(fsub(eps, fsub(t1, t2)), fsub(input, t2)), eps_low), fdiv(f32(1.0), t1))
     t4 = -libdevice.logf(t1)
-    t5 = (fadd(t4, t3) if fsub(t3, t3) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
+    t5 = (fadd(t4, -t3) if libdevice.fabsf(t3) < f32(math.inf) else t4) if f32(0.0) <= input else f32(0.0)
     return target if target != target else input if input != input else t5
 
 
@@ -132,21 +129,20 @@ def grads_device32_no_log_input_no_full(input, target, eps, eps_low):
     t2 = input != input
     t3 = f32(0.0) <= input
     t4 = fadd(eps, input)
-    t5 = fdiv(target, t4)
-    t6 = -t5
-    t7 = fadd(t6, f32(1.0))
-    t8 = fsub(t7, t6)
-    t9 = fsub(t4, eps)
-    t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
-    t11 = -fmul(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), inverse(t4))
-    t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
-    t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
-    t14 = -fmul(t10, fdiv(f32(1.0), t4))
-    t15 = -libdevice.logf(t4)
-    t16 = input if t2 else (fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15) if t3 else f32(0.0)
-    t17 = target if t1 else t13
-    t18 = target if t1 else t16
-    return t17, t18
+    t5 = -fdiv(target, t4)
+    t6 = fsub(t4, eps)
+    t7 = fadd(fadd(fsub(eps, fsub(t4, t6)), fsub(input, t6)), eps_low)
+    t8 = fadd(t5, f32(1.0))
+    t9 = fsub(t8, t5)
+    t10 = -libdevice.fmaf(t5, t7, libdevice.fmaf(t5, t4, target))
+    t11 = libdevice.fmaf(t10, inverse(t4), fadd(fsub(t5, fsub(t8, t9)), fsub(f32(1.0), t9)))
+    t12 = input if t2 else (fadd(t8, t11) if libdevice.fabsf(t11) < f32(math.inf) else t8) if t3 else f32(0.0)
+    t13 = fmul(t7, fdiv(f32(1.0), t4))
+    t14 = -libdevice.logf(t4)
+    t15 = (fadd(t14, -t13) if libdevice.fabsf(t13) < f32(math.inf) else t14) if t3 else f32(0.0)
+    t16 = target if t1 else t12
+    t17 = target if t1 else input if t2 else t15
+    return t16, t17
 
 
 # Together, so that what they share is computed once.
@@ -163,23 +159,22 @@ def value_and_grad_device32_no_log_input_no_full(input, target, eps, eps_low):
     t9 = fsub(t4, eps)
     t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
     t11 = fmul(t10, fdiv(f32(1.0), t4))
-    t12 = -fadd(libdevice.fmaf(target, t5, t6), fmul(target, t11))
+    t12 = -libdevice.fmaf(target, t11, libdevice.fmaf(target, t5, t6))
     t13 = fadd(fadd(fsub(input, fsub(t7, t8)), fsub(t6, t8)), t12)
-    t14 = (fadd(t7, t13) if fsub(t13, t13) == f32(0.0) else t7) if input < f32(math.inf) else f32(math.inf)
-    t15 = fdiv(target, t4)
-    t16 = -t15
+    t14 = fadd(t7, t13) if libdevice.fabsf(t13) < f32(math.inf) else t7
+    t15 = input if t2 else (t14 if input < f32(math.inf) else f32(math.inf)) if t3 else f32(math.inf)
+    t16 = -fdiv(target, t4)
     t17 = fadd(t16, f32(1.0))
     t18 = fsub(t17, t16)
-    t19 = -fmul(fsub(libdevice.fmaf(t16, t4, target), fmul(t15, t10)), inverse(t4))
-    t20 = fadd(fadd(fsub(t16, fsub(t17, t18)), fsub(f32(1.0), t18)), t19)
-    t21 = input if t2 else (fadd(t17, t20) if fsub(t20, t20) == f32(0.0) else t17) if t3 else f32(0.0)
-    t22 = -t11
-    t23 = -t5
-    t24 = input if t2 else (fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23) if t3 else f32(0.0)
-    t25 = target if t1 else input if t2 else t14 if t3 else f32(math.inf)
-    t26 = target if t1 else t21
-    t27 = target if t1 else t24
-    return t25, t26, t27
+    t19 = -libdevice.fmaf(t16, t10, libdevice.fmaf(t16, t4, target))
+    t20 = libdevice.fmaf(t19, inverse(t4), fadd(fsub(t16, fsub(t17, t18)), fsub(f32(1.0), t18)))
+    t21 = (fadd(t17, t20) if libdevice.fabsf(t20) < f32(math.inf) else t17) if t3 else f32(0.0)
+    t22 = -t5
+    t23 = (fadd(t22, -t11) if libdevice.fabsf(t11) < f32(math.inf) else t22) if t3 else f32(0.0)
+    t24 = target if t1 else t15
+    t25 = target if t1 else input if t2 else t21
+    t26 = target if t1 else input if t2 else t23
+    return t24, t25, t26
 
 
 @core
@@ -1476,60 +1471,45 @@ def sum_value_and_vjp_f64_no_log_input_no_full_each(g, input, target, eps, ginpu
 
 
 # where (input >= 0) & (target > 1): input + target*log(target) - target*log(eps + input) - target +
-# log(2*pi*target)/2 (fine)
+# log(2*pi*target)/2 (compensated)
 # where (input >= 0) & (target > 1): inf, which the function has reached to the last bit
 # where (input >= 0) & (target <= 1): input - target*log(eps + input) (compensated)
 # where (input >= 0) & (target <= 1): inf, which the function has reached to the last bit
 # where input < 0: oo
 @core
 def value_device32_no_log_input_full(input, target, eps, eps_low):
-    t1 = f32(1.0) < target
-    t2 = input < f32(math.inf)
-    t3 = fsub(input, target)
-    t4 = fadd(eps, input)
-    t5 = target if t1 else t4
-    t6 = logf_fine(t5)
-    t7 = fmul(target, t6)
-    t8 = fadd(t3, t7)
-    t9 = fsub(t4, eps)
-    t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)
-    t15 = logf_sum(t13, t14)
-    t16 = -fmul(target, t15)
-    t17 = fadd(t8, t16)
-    t18 = fmul(f32(6.2831854820251465), target)
-    t19 = libdevice.fmaf(f32(6.2831854820251465), target, -t18)
-    t20 = fadd(t19, fmul(f32(-1.7484555314695172e-07), target))
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t18, t20)
-    t23 = t22 if t21 else t18
-    t24 = fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)
-    t25 = fmul(logf_sum(t23, t24), f32(0.5))
-    t26 = fadd(t17, t25)
-    t27 = fsub(t26, t17)
-    t28 = fsub(t17, t8)
-    t29 = fsub(t8, t3)
-    t30 = fsub(t3, input)
-    t31 = fadd(fsub(input, fsub(t3, t30)), fsub(-target, t30))
-    t32 = -t7
-    t33 = libdevice.fmaf(target, t6, t32)
-    t34 = fadd(fadd(fsub(t3, fsub(t8, t29)), fsub(t7, t29)), t31)
-    t35 = fadd(t34, fadd(t33, fmul(target, logf_fine_low(t5))))
-    t36 = -fadd(libdevice.fmaf(target, t15, t16), fmul(target, logf_sum_low(t13, t14)))
-    t37 = fadd(fadd(fadd(fsub(t8, fsub(t17, t28)), fsub(t16, t28)), t35), t36)
-    t38 = fadd(fadd(fsub(t17, fsub(t26, t27)), fsub(t25, t27)), t37)
-    t39 = fadd(t38, fmul(logf_sum_low(t23, t24), f32(0.5)))
-    t40 = fadd(input, t32)
-    t41 = fsub(t40, input)
-    t42 = -fadd(t33, fmul(target, fmul(t10, fdiv(f32(1.0), t4))))
-    t43 = fadd(fadd(fsub(input, fsub(t40, t41)), fsub(t32, t41)), t42)
-    t44 = (fadd(t26, t39) if fsub(t39, t39) == f32(0.0) else t26) if t2 else f32(math.inf)
-    t45 = t44 if t1 else (fadd(t40, t43) if fsub(t43, t43) == f32(0.0) else t40) if t2 else f32(math.inf)
-    t46 = input if input != input else t45 if f32(0.0) <= input else f32(math.inf)
-    return target if target != target else t46
+    t1 = input < f32(math.inf)
+    t2 = fmul(f32(6.2831854820251465), target)
+    t3 = libdevice.fmaf(f32(6.2831854820251465), target, -t2)
+    t4 = fsub(input, target)
+    t5 = libdevice.logf(target)
+    t6 = fmul(target, t5)
+    t7 = fadd(t4, t6)
+    t8 = fadd(eps, input)
+    t9 = libdevice.logf(t8)
+    t10 = -fmul(target, t9)
+    t11 = fadd(t7, t10)
+    t12 = fmul(libdevice.logf(t2), f32(0.5))
+    t13 = fadd(t11, t12)
+    t14 = fsub(t13, t11)
+    t15 = fsub(t11, t7)
+    t16 = fsub(t7, t4)
+    t17 = fsub(t4, input)
+    t18 = fadd(fsub(input, fsub(t4, t17)), fsub(-target, t17))
+    t19 = fadd(fadd(fadd(fsub(t4, fsub(t7, t16)), fsub(t6, t16)), t18), libdevice.fmaf(target, t5, -t6))
+    t20 = fsub(t8, eps)
+    t21 = fmul(fadd(fadd(fsub(eps, fsub(t8, t20)), fsub(input, t20)), eps_low), fdiv(f32(1.0), t8))
+    t22 = -libdevice.fmaf(target, t21, libdevice.fmaf(target, t9, t10))
+    t23 = fadd(fadd(fadd(fsub(t7, fsub(t11, t15)), fsub(t10, t15)), t19), t22)
+    t24 = fmul(libdevice.fmaf(f32(-1.7484555314695172e-07), target, t3), fdiv(f32(1.0), t2))
+    t25 = libdevice.fmaf(t24, f32(0.5), fadd(fadd(fsub(t11, fsub(t13, t14)), fsub(t12, t14)), t23))
+    t26 = fadd(input, t10)
+    t27 = fsub(t26, input)
+    t28 = fadd(fadd(fsub(input, fsub(t26, t27)), fsub(t10, t27)), t22)
+    t29 = (fadd(t13, t25) if libdevice.fabsf(t25) < f32(math.inf) else t13) if t1 else f32(math.inf)
+    t30 = (fadd(t26, t28) if libdevice.fabsf(t28) < f32(math.inf) else t26) if t1 else f32(math.inf)
+    t31 = (t29 if f32(1.0) < target else t30) if f32(0.0) <= input else f32(math.inf)
+    return target if target != target else input if input != input else t31
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -1537,16 +1517,15 @@ def value_device32_no_log_input_full(input, target, eps, eps_low):
 @core
 def grad_input_device32_no_log_input_full(input, target, eps, eps_low):
     t1 = fadd(eps, input)
-    t2 = fdiv(target, t1)
-    t3 = -t2
-    t4 = fadd(t3, f32(1.0))
-    t5 = fsub(t4, t3)
-    t6 = fsub(t1, eps)
-    t7 = fmul(t2, fadd(fadd(fsub(eps, fsub(t1, t6)), fsub(input, t6)), eps_low))
-    t8 = -fmul(fsub(libdevice.fmaf(t3, t1, target), t7), inverse(t1))
-    t9 = fadd(fadd(fsub(t3, fsub(t4, t5)), fsub(f32(1.0), t5)), t8)
-    t10 = (fadd(t4, t9) if fsub(t9, t9) == f32(0.0) else t4) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t10
+    t2 = -fdiv(target, t1)
+    t3 = fsub(t1, eps)
+    t4 = fadd(fadd(fsub(eps, fsub(t1, t3)), fsub(input, t3)), eps_low)
+    t5 = fadd(t2, f32(1.0))
+    t6 = fsub(t5, t2)
+    t7 = -libdevice.fmaf(t2, t4, libdevice.fmaf(t2, t1, target))
+    t8 = libdevice.fmaf(t7, inverse(t1), fadd(fsub(t2, fsub(t5, t6)), fsub(f32(1.0), t6)))
+    t9 = (fadd(t5, t8) if libdevice.fabsf(t8) < f32(math.inf) else t5) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where input >= 0: target/(eps + input)**2 (compensated)
@@ -1556,44 +1535,32 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
     t1 = fadd(eps, input)
     t2 = fdiv(target, t1)
     t3 = fdiv(t2, t1)
-    t4 = fsub(t1, eps)
-    t5 = fadd(fadd(fsub(eps, fsub(t1, t4)), fsub(input, t4)), eps_low)
-    t6 = inverse(t1)
-    t7 = fadd(libdevice.fmaf(-t3, t1, t2), fmul(fsub(libdevice.fmaf(-t2, t1, target), fmul(t2, t5)), t6))
-    t8 = fmul(fsub(t7, fmul(t3, t5)), t6)
-    t9 = (fadd(t3, t8) if fsub(t8, t8) == f32(0.0) else t3) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t9
+    t4 = -t3
+    t5 = fsub(t1, eps)
+    t6 = fadd(fadd(fsub(eps, fsub(t1, t5)), fsub(input, t5)), eps_low)
+    t7 = -t2
+    t8 = inverse(t1)
+    t9 = libdevice.fmaf(t7, t6, libdevice.fmaf(t7, t1, target))
+    t10 = fmul(libdevice.fmaf(t4, t6, libdevice.fmaf(t9, t8, libdevice.fmaf(t4, t1, t2))), t8)
+    t11 = (fadd(t3, t10) if libdevice.fabsf(t10) < f32(math.inf) else t3) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t11
 
 
-# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target) (fine)
+# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target)
 # where (input >= 0) & (target <= 1): -log(eps + input) (compensated)
 # where input < 0: 0
 @core
 def grad_target_device32_no_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
     t2 = fadd(eps, input)
-    t3 = target if t1 else t2
-    t4 = fdiv(f32(0.5) if t1 else f32(1.0), t3)
-    t5 = logf_fine(t3)
-    t6 = fadd(t4, t5)
-    t7 = fsub(t2, eps)
-    t8 = fadd(fadd(fsub(eps, fsub(t2, t7)), fsub(input, t7)), eps_low)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t2, t8)
-    t11 = t10 if t9 else t2
-    t12 = fsub(t8, fsub(t10, t2)) if t9 else f32(0.0)
-    t13 = -logf_sum(t11, t12)
-    t14 = fadd(t6, t13)
-    t15 = fsub(t14, t6)
-    t16 = fsub(t6, t4)
-    t17 = fmul(libdevice.fmaf(-t4, target, f32(0.5)), inverse(target))
-    t18 = fadd(fadd(fadd(fsub(t4, fsub(t6, t16)), fsub(t5, t16)), t17), logf_fine_low(t3))
-    t19 = fadd(fadd(fadd(fsub(t6, fsub(t14, t15)), fsub(t13, t15)), t18), -logf_sum_low(t11, t12))
-    t20 = -fmul(t8, t4)
-    t21 = -t5
-    t22 = fadd(t14, t19) if fsub(t19, t19) == f32(0.0) else t14
-    t23 = t22 if t1 else fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21
-    return target if target != target else input if input != input else t23 if f32(0.0) <= input else f32(0.0)
+    t3 = fdiv(f32(0.5) if t1 else f32(1.0), target if t1 else t2)
+    t4 = libdevice.logf(t2)
+    t5 = fsub(t2, eps)
+    t6 = fmul(fadd(fadd(fsub(eps, fsub(t2, t5)), fsub(input, t5)), eps_low), t3)
+    t7 = -t4
+    t8 = fadd(t7, -t6) if libdevice.fabsf(t6) < f32(math.inf) else t7
+    t9 = (fsub(fadd(t3, libdevice.logf(target)), t4) if t1 else t8) if f32(0.0) <= input else f32(0.0)
+    return target if target != target else input if input != input else t9
 
 
 # where (input >= 0) & (target > 1): 1/target - 1/(2*target**2)
@@ -1621,38 +1588,24 @@ def grads_device32_no_log_input_full(input, target, eps, eps_low):
     t2 = input != input
     t3 = f32(0.0) <= input
     t4 = fadd(eps, input)
-    t5 = fdiv(target, t4)
-    t6 = -t5
-    t7 = fadd(t6, f32(1.0))
-    t8 = fsub(t7, t6)
-    t9 = fsub(t4, eps)
-    t10 = fadd(fadd(fsub(eps, fsub(t4, t9)), fsub(input, t9)), eps_low)
-    t11 = -fmul(fsub(libdevice.fmaf(t6, t4, target), fmul(t5, t10)), inverse(t4))
-    t12 = fadd(fadd(fsub(t6, fsub(t7, t8)), fsub(f32(1.0), t8)), t11)
-    t13 = input if t2 else (fadd(t7, t12) if fsub(t12, t12) == f32(0.0) else t7) if t3 else f32(0.0)
-    t14 = f32(1.0) < target
-    t15 = target if t14 else t4
-    t16 = fdiv(f32(0.5) if t14 else f32(1.0), t15)
-    t17 = logf_fine(t15)
-    t18 = fadd(t16, t17)
-    t19 = fsub(t10, t10) == f32(0.0)
-    t20 = fadd(t4, t10)
-    t21 = t20 if t19 else t4
-    t22 = fsub(t10, fsub(t20, t4)) if t19 else f32(0.0)
-    t23 = -logf_sum(t21, t22)
-    t24 = fadd(t18, t23)
-    t25 = fsub(t24, t18)
-    t26 = fsub(t18, t16)
-    t27 = fmul(libdevice.fmaf(-t16, target, f32(0.5)), inverse(target))
-    t28 = fadd(fadd(fadd(fsub(t16, fsub(t18, t26)), fsub(t17, t26)), t27), logf_fine_low(t15))
-    t29 = fadd(fadd(fadd(fsub(t18, fsub(t24, t25)), fsub(t23, t25)), t28), -logf_sum_low(t21, t22))
-    t30 = -fmul(t10, t16)
-    t31 = -t17
-    t32 = fadd(t24, t29) if fsub(t29, t29) == f32(0.0) else t24
-    t33 = (t32 if t14 else fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31) if t3 else f32(0.0)
-    t34 = target if t1 else t13
-    t35 = target if t1 else input if t2 else t33
-    return t34, t35
+    t5 = -fdiv(target, t4)
+    t6 = fsub(t4, eps)
+    t7 = fadd(fadd(fsub(eps, fsub(t4, t6)), fsub(input, t6)), eps_low)
+    t8 = fadd(t5, f32(1.0))
+    t9 = fsub(t8, t5)
+    t10 = -libdevice.fmaf(t5, t7, libdevice.fmaf(t5, t4, target))
+    t11 = libdevice.fmaf(t10, inverse(t4), fadd(fsub(t5, fsub(t8, t9)), fsub(f32(1.0), t9)))
+    t12 = input if t2 else (fadd(t8, t11) if libdevice.fabsf(t11) < f32(math.inf) else t8) if t3 else f32(0.0)
+    t13 = f32(1.0) < target
+    t14 = fdiv(f32(0.5) if t13 else f32(1.0), target if t13 else t4)
+    t15 = libdevice.logf(t4)
+    t16 = fmul(t7, t14)
+    t17 = -t15
+    t18 = fadd(t17, -t16) if libdevice.fabsf(t16) < f32(math.inf) else t17
+    t19 = input if t2 else (fsub(fadd(t14, libdevice.logf(target)), t15) if t13 else t18) if t3 else f32(0.0)
+    t20 = target if t1 else t12
+    t21 = target if t1 else t19
+    return t20, t21
 
 
 # Together, so that what they share is computed once.
@@ -1663,74 +1616,49 @@ def value_and_grad_device32_no_log_input_full(input, target, eps, eps_low):
     t3 = f32(0.0) <= input
     t4 = f32(1.0) < target
     t5 = input < f32(math.inf)
-    t6 = fsub(input, target)
-    t7 = fadd(eps, input)
-    t8 = target if t4 else t7
-    t9 = logf_fine(t8)
+    t6 = fmul(f32(6.2831854820251465), target)
+    t7 = libdevice.fmaf(f32(6.2831854820251465), target, -t6)
+    t8 = fsub(input, target)
+    t9 = libdevice.logf(target)
     t10 = fmul(target, t9)
-    t11 = fadd(t6, t10)
-    t12 = fsub(t7, eps)
-    t13 = fadd(fadd(fsub(eps, fsub(t7, t12)), fsub(input, t12)), eps_low)
-    t14 = fsub(t13, t13) == f32(0.0)
-    t15 = fadd(t7, t13)
-    t16 = t15 if t14 else t7
-    t17 = fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)
-    t18 = logf_sum(t16, t17)
-    t19 = -fmul(target, t18)
-    t20 = fadd(t11, t19)
-    t21 = fmul(f32(6.2831854820251465), target)
-    t22 = libdevice.fmaf(f32(6.2831854820251465), target, -t21)
-    t23 = fadd(t22, fmul(f32(-1.7484555314695172e-07), target))
-    t24 = fsub(t23, t23) == f32(0.0)
-    t25 = fadd(t21, t23)
-    t26 = t25 if t24 else t21
-    t27 = fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)
-    t28 = fmul(logf_sum(t26, t27), f32(0.5))
-    t29 = fadd(t20, t28)
-    t30 = fsub(t29, t20)
-    t31 = fsub(t20, t11)
-    t32 = fsub(t11, t6)
-    t33 = fsub(t6, input)
-    t34 = fadd(fsub(input, fsub(t6, t33)), fsub(-target, t33))
-    t35 = -t10
-    t36 = libdevice.fmaf(target, t9, t35)
-    t37 = logf_fine_low(t8)
-    t38 = fadd(fadd(fadd(fsub(t6, fsub(t11, t32)), fsub(t10, t32)), t34), fadd(t36, fmul(target, t37)))
-    t39 = logf_sum_low(t16, t17)
-    t40 = fadd(fadd(fsub(t11, fsub(t20, t31)), fsub(t19, t31)), t38)
-    t41 = fadd(t40, -fadd(libdevice.fmaf(target, t18, t19), fmul(target, t39)))
-    t42 = fadd(fadd(fsub(t20, fsub(t29, t30)), fsub(t28, t30)), t41)
-    t43 = fadd(t42, fmul(logf_sum_low(t26, t27), f32(0.5)))
-    t44 = fadd(input, t35)
-    t45 = fsub(t44, input)
-    t46 = fdiv(f32(0.5) if t4 else f32(1.0), t8)
-    t47 = fmul(t13, t46)
-    t48 = fadd(fadd(fsub(input, fsub(t44, t45)), fsub(t35, t45)), -fadd(t36, fmul(target, t47)))
-    t49 = (fadd(t29, t43) if fsub(t43, t43) == f32(0.0) else t29) if t5 else f32(math.inf)
-    t50 = t49 if t4 else (fadd(t44, t48) if fsub(t48, t48) == f32(0.0) else t44) if t5 else f32(math.inf)
-    t51 = fdiv(target, t7)
-    t52 = -t51
-    t53 = fadd(t52, f32(1.0))
-    t54 = fsub(t53, t52)
-    t55 = -fmul(fsub(libdevice.fmaf(t52, t7, target), fmul(t51, t13)), inverse(t7))
-    t56 = fadd(fadd(fsub(t52, fsub(t53, t54)), fsub(f32(1.0), t54)), t55)
-    t57 = input if t2 else (fadd(t53, t56) if fsub(t56, t56) == f32(0.0) else t53) if t3 else f32(0.0)
-    t58 = fadd(t46, t9)
-    t59 = -t18
-    t60 = fadd(t58, t59)
-    t61 = fsub(t60, t58)
-    t62 = fsub(t58, t46)
-    t63 = fmul(libdevice.fmaf(-t46, target, f32(0.5)), inverse(target))
-    t64 = fadd(fadd(fadd(fsub(t46, fsub(t58, t62)), fsub(t9, t62)), t63), t37)
-    t65 = fadd(fadd(fadd(fsub(t58, fsub(t60, t61)), fsub(t59, t61)), t64), -t39)
-    t66 = -t47
-    t67 = -t9
-    t68 = fadd(t60, t65) if fsub(t65, t65) == f32(0.0) else t60
-    t69 = (t68 if t4 else fadd(t67, t66) if fsub(t66, t66) == f32(0.0) else t67) if t3 else f32(0.0)
-    t70 = target if t1 else input if t2 else t50 if t3 else f32(math.inf)
-    t71 = target if t1 else t57
-    t72 = target if t1 else input if t2 else t69
-    return t70, t71, t72
+    t11 = fadd(t8, t10)
+    t12 = fadd(eps, input)
+    t13 = libdevice.logf(t12)
+    t14 = -fmul(target, t13)
+    t15 = fadd(t11, t14)
+    t16 = fmul(libdevice.logf(t6), f32(0.5))
+    t17 = fadd(t15, t16)
+    t18 = fsub(t17, t15)
+    t19 = fsub(t15, t11)
+    t20 = fsub(t11, t8)
+    t21 = fsub(t8, input)
+    t22 = fadd(fsub(input, fsub(t8, t21)), fsub(-target, t21))
+    t23 = fadd(fadd(fadd(fsub(t8, fsub(t11, t20)), fsub(t10, t20)), t22), libdevice.fmaf(target, t9, -t10))
+    t24 = fsub(t12, eps)
+    t25 = fadd(fadd(fsub(eps, fsub(t12, t24)), fsub(input, t24)), eps_low)
+    t26 = fmul(t25, fdiv(f32(1.0), t12))
+    t27 = -libdevice.fmaf(target, t26, libdevice.fmaf(target, t13, t14))
+    t28 = fadd(fadd(fadd(fsub(t11, fsub(t15, t19)), fsub(t14, t19)), t23), t27)
+    t29 = fmul(libdevice.fmaf(f32(-1.7484555314695172e-07), target, t7), fdiv(f32(1.0), t6))
+    t30 = libdevice.fmaf(t29, f32(0.5), fadd(fadd(fsub(t15, fsub(t17, t18)), fsub(t16, t18)), t28))
+    t31 = fadd(input, t14)
+    t32 = fsub(t31, input)
+    t33 = fadd(fadd(fsub(input, fsub(t31, t32)), fsub(t14, t32)), t27)
+    t34 = (fadd(t17, t30) if libdevice.fabsf(t30) < f32(math.inf) else t17) if t5 else f32(math.inf)
+    t35 = (fadd(t31, t33) if libdevice.fabsf(t33) < f32(math.inf) else t31) if t5 else f32(math.inf)
+    t36 = -fdiv(target, t12)
+    t37 = fadd(t36, f32(1.0))
+    t38 = fsub(t37, t36)
+    t39 = -libdevice.fmaf(t36, t25, libdevice.fmaf(t36, t12, target))
+    t40 = libdevice.fmaf(t39, inverse(t12), fadd(fsub(t36, fsub(t37, t38)), fsub(f32(1.0), t38)))
+    t41 = (fadd(t37, t40) if libdevice.fabsf(t40) < f32(math.inf) else t37) if t3 else f32(0.0)
+    t42 = -t13
+    t43 = fadd(t42, -t26) if libdevice.fabsf(t26) < f32(math.inf) else t42
+    t44 = input if t2 else (fsub(fadd(fdiv(f32(0.5), target), t9), t13) if t4 else t43) if t3 else f32(0.0)
+    t45 = target if t1 else input if t2 else (t34 if t4 else t35) if t3 else f32(math.inf)
+    t46 = target if t1 else input if t2 else t41
+    t47 = target if t1 else t44
+    return t45, t46, t47
 
 
 @core
@@ -3113,32 +3041,32 @@ def sum_value_and_vjp_f64_no_log_input_full_each(g, input, target, eps, ginput, 
 # 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = input < f32(0.0)
-    t2 = -fmul(input, target)
-    t3 = libdevice.fabsf(input)
-    t4 = input if t1 else fmul(-t3, f32(0.5))
-    t5 = expf(t4)
-    t6 = fadd(t2, t5)
-    t7 = fsub(t6, t2)
-    t8 = fadd(fadd(fsub(t2, fsub(t6, t7)), fsub(t5, t7)), -libdevice.fmaf(input, target, t2))
-    t9 = fadd(t8, expf_low(t4))
-    t10 = t5 == f32(0.0)
-    t11 = fmul(target, t3)
-    t12 = fmul(t11, t5)
-    t13 = fmul(t12, t5)
-    t14 = f32(0.0) if t10 else t13
-    t15 = fadd(t14, f32(-1.0))
-    t16 = -t15
-    t17 = near_expf(fmul(t3, f32(0.5)))
-    t18 = fmul(t16, t17)
-    t19 = fmul(t18, t17)
-    t20 = fsub(t15, t14)
-    t21 = fmul(fadd(libdevice.fmaf(t11, t5, -t12), fmul(libdevice.fmaf(target, t3, -t11), t5)), t5)
-    t22 = f32(0.0) if t10 else fadd(libdevice.fmaf(t12, t5, -t13), t21)
-    t23 = fmul(-fadd(fadd(fsub(t14, fsub(t15, t20)), fsub(f32(-1.0), t20)), t22), t17)
-    t24 = fadd(libdevice.fmaf(t18, t17, -t19), fmul(fadd(libdevice.fmaf(t16, t17, -t18), t23), t17))
-    t25 = fadd(t19, t24) if fsub(t24, t24) == f32(0.0) else t19
-    return (fadd(t6, t9) if fsub(t9, t9) == f32(0.0) else t6) if t1 else t25
+    t1 = -fmul(input, target)
+    t2 = expf(input)
+    t3 = fadd(t1, t2)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), -libdevice.fmaf(input, target, t1))
+    t6 = fadd(t5, expf_low(input))
+    t7 = libdevice.fabsf(input)
+    t8 = near_expf(fmul(-t7, f32(0.5)))
+    t9 = t8 == f32(0.0)
+    t10 = fmul(target, t7)
+    t11 = fmul(t10, t8)
+    t12 = fmul(t11, t8)
+    t13 = f32(0.0) if t9 else t12
+    t14 = fadd(t13, f32(-1.0))
+    t15 = fsub(t14, t13)
+    t16 = libdevice.fmaf(libdevice.fmaf(target, t7, -t10), t8, libdevice.fmaf(t10, t8, -t11))
+    t17 = f32(0.0) if t9 else libdevice.fmaf(t16, t8, libdevice.fmaf(t11, t8, -t12))
+    t18 = near_expf(fmul(t7, f32(0.5)))
+    t19 = -t14
+    t20 = fmul(t19, t18)
+    t21 = -fadd(fadd(fsub(t13, fsub(t14, t15)), fsub(f32(-1.0), t15)), t17)
+    t22 = fmul(t20, t18)
+    t23 = libdevice.fmaf(t21, t18, libdevice.fmaf(t19, t18, -t20))
+    t24 = libdevice.fmaf(t23, t18, libdevice.fmaf(t20, t18, -t22))
+    t25 = fadd(t22, t24) if libdevice.fabsf(t24) < f32(math.inf) else t22
+    return (fadd(t3, t6) if libdevice.fabsf(t6) < f32(math.inf) else t3) if input < f32(0.0) else t25
 
 
 # -target + exp(input) (fine)
@@ -3149,7 +3077,7 @@ def grad_input_device32_log_input_no_full(input, target, eps, eps_low):
     t3 = fsub(t2, target)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
-    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # exp(input)
@@ -3184,7 +3112,7 @@ def grads_device32_log_input_no_full(input, target, eps, eps_low):
     t3 = fsub(t2, target)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
-    t6 = fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t6 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
     t7 = target if target != target else -input
     return t6, t7
 
@@ -3206,24 +3134,25 @@ def value_and_grad_device32_log_input_no_full(input, target, eps, eps_low):
     t12 = fmul(t11, t8)
     t13 = f32(0.0) if t9 else t12
     t14 = fadd(t13, f32(-1.0))
-    t15 = -t14
-    t16 = near_expf(fmul(t7, f32(0.5)))
-    t17 = fmul(t15, t16)
-    t18 = fmul(t17, t16)
-    t19 = fsub(t14, t13)
-    t20 = fmul(fadd(libdevice.fmaf(t10, t8, -t11), fmul(libdevice.fmaf(target, t7, -t10), t8)), t8)
-    t21 = f32(0.0) if t9 else fadd(libdevice.fmaf(t11, t8, -t12), t20)
-    t22 = fmul(-fadd(fadd(fsub(t13, fsub(t14, t19)), fsub(f32(-1.0), t19)), t21), t16)
-    t23 = fadd(libdevice.fmaf(t17, t16, -t18), fmul(fadd(libdevice.fmaf(t15, t16, -t17), t22), t16))
-    t24 = fadd(t18, t23) if fsub(t23, t23) == f32(0.0) else t18
-    t25 = -target
-    t26 = fsub(t2, target)
-    t27 = fsub(t26, t25)
-    t28 = fadd(fadd(fsub(t25, fsub(t26, t27)), fsub(t2, t27)), t5)
-    t29 = (fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3) if input < f32(0.0) else t24
-    t30 = fadd(t26, t28) if fsub(t28, t28) == f32(0.0) else t26
-    t31 = target if target != target else -input
-    return t29, t30, t31
+    t15 = fsub(t14, t13)
+    t16 = libdevice.fmaf(libdevice.fmaf(target, t7, -t10), t8, libdevice.fmaf(t10, t8, -t11))
+    t17 = f32(0.0) if t9 else libdevice.fmaf(t16, t8, libdevice.fmaf(t11, t8, -t12))
+    t18 = near_expf(fmul(t7, f32(0.5)))
+    t19 = -t14
+    t20 = fmul(t19, t18)
+    t21 = -fadd(fadd(fsub(t13, fsub(t14, t15)), fsub(f32(-1.0), t15)), t17)
+    t22 = fmul(t20, t18)
+    t23 = libdevice.fmaf(t21, t18, libdevice.fmaf(t19, t18, -t20))
+    t24 = libdevice.fmaf(t23, t18, libdevice.fmaf(t20, t18, -t22))
+    t25 = fadd(t22, t24) if libdevice.fabsf(t24) < f32(math.inf) else t22
+    t26 = -target
+    t27 = fsub(t2, target)
+    t28 = fsub(t27, t26)
+    t29 = fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(t2, t28)), t5)
+    t30 = (fadd(t3, t6) if libdevice.fabsf(t6) < f32(math.inf) else t3) if input < f32(0.0) else t25
+    t31 = fadd(t27, t29) if libdevice.fabsf(t29) < f32(math.inf) else t27
+    t32 = target if target != target else -input
+    return t30, t31, t32
 
 
 @core
@@ -4522,67 +4451,70 @@ def sum_value_and_vjp_f64_log_input_no_full_each(g, input, target, eps, ginput, 
 @core
 def value_device32_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
-    t2 = fmul(input, target)
-    t3 = libdevice.logf(target)
-    t4 = libdevice.fabsf(input)
-    t5 = input if t1 else fmul(-t4, f32(0.5))
-    t6 = expf(t5)
-    t7 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
-    t8 = t6 == f32(0.0)
+    t2 = libdevice.logf(target)
+    t3 = fmul(input, target)
+    t4 = expf(input)
+    t5 = fadd(libdevice.fmaf(target, t2, fsub(-target, t3)), t4)
+    t6 = libdevice.fabsf(input)
+    t7 = near_expf(fmul(-t6, f32(0.5)))
+    t8 = t7 == f32(0.0)
     t9 = fmul(target, f32(2.0))
-    t10 = fmul(t9, t4)
+    t10 = fmul(t9, t6)
     t11 = fadd(t9, t10)
-    t12 = -fmul(t9, t3)
+    t12 = -fmul(t9, t2)
     t13 = fadd(t11, t12)
-    t14 = fsub(t13, t3)
+    t14 = fsub(t13, t2)
     t15 = fadd(t14, f32(-0.6931471824645996))
     t16 = fadd(t15, f32(-1.1447298526763916))
-    t17 = fmul(t16, t6)
-    t18 = fmul(t17, t6)
+    t17 = fmul(t16, t7)
+    t18 = fmul(t17, t7)
     t19 = f32(0.0) if t8 else t18
     t20 = fadd(t19, f32(-2.0))
-    t21 = -fmul(t20, f32(0.5))
-    t22 = near_expf(fmul(t4, f32(0.5)))
-    t23 = fmul(t21, t22)
-    t24 = fmul(t23, t22)
-    t25 = fsub(t20, t19)
-    t26 = fsub(t16, t15)
-    t27 = fsub(t15, t14)
-    t28 = fsub(t14, t13)
-    t29 = fsub(t13, t11)
-    t30 = fsub(t11, t9)
-    t31 = fadd(fadd(fsub(t9, fsub(t11, t30)), fsub(t10, t30)), libdevice.fmaf(t9, t4, -t10))
-    t32 = fadd(fadd(fadd(fsub(t11, fsub(t13, t29)), fsub(t12, t29)), t31), -libdevice.fmaf(t9, t3, t12))
-    t33 = fadd(fsub(t14, fsub(t15, t27)), fsub(f32(-0.6931471824645996), t27))
-    t34 = fadd(t33, fadd(fadd(fsub(t13, fsub(t14, t28)), fsub(-t3, t28)), t32))
-    t35 = fadd(fsub(t15, fsub(t16, t26)), fsub(f32(-1.1447298526763916), t26))
-    t36 = fmul(fadd(fadd(t35, fadd(t34, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t6)
-    t37 = fadd(libdevice.fmaf(t17, t6, -t18), fmul(fadd(libdevice.fmaf(t16, t6, -t17), t36), t6))
-    t38 = fmul(fadd(fadd(fsub(t19, fsub(t20, t25)), fsub(f32(-2.0), t25)), f32(0.0) if t8 else t37), f32(0.5))
-    t39 = fmul(fadd(libdevice.fmaf(t21, t22, -t23), fmul(-t38, t22)), t22)
-    t40 = fadd(libdevice.fmaf(t23, t22, -t24), t39)
-    t41 = fadd(fadd(fadd(fsub(-target, t2), fmul(target, t3)), t6), t7)
-    t42 = -t2
-    t43 = fadd(t42, t6)
-    t44 = fsub(t43, t42)
-    t45 = fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(t6, t44)), -libdevice.fmaf(input, target, t42))
-    t46 = fadd(t45, expf_low(t5))
-    t47 = fmul(target, t4)
-    t48 = fmul(t47, t6)
-    t49 = fmul(t48, t6)
-    t50 = f32(0.0) if t8 else t49
-    t51 = fadd(t50, f32(-1.0))
-    t52 = -t51
-    t53 = fmul(t52, t22)
-    t54 = fmul(t53, t22)
-    t55 = fsub(t51, t50)
-    t56 = fmul(fadd(libdevice.fmaf(t47, t6, -t48), fmul(libdevice.fmaf(target, t4, -t47), t6)), t6)
-    t57 = f32(0.0) if t8 else fadd(libdevice.fmaf(t48, t6, -t49), t56)
-    t58 = fmul(-fadd(fadd(fsub(t50, fsub(t51, t55)), fsub(f32(-1.0), t55)), t57), t22)
-    t59 = fadd(libdevice.fmaf(t53, t22, -t54), fmul(fadd(libdevice.fmaf(t52, t22, -t53), t58), t22))
-    t60 = fadd(t43, t46) if fsub(t46, t46) == f32(0.0) else t43
-    t61 = t41 if t1 else fadd(t24, t40) if fsub(t40, t40) == f32(0.0) else t24
-    return t61 if f32(1.0) < target else t60 if t1 else fadd(t54, t59) if fsub(t59, t59) == f32(0.0) else t54
+    t21 = fsub(t20, t19)
+    t22 = fsub(t16, t15)
+    t23 = fsub(t15, t14)
+    t24 = fsub(t14, t13)
+    t25 = fsub(t13, t11)
+    t26 = fsub(t11, t9)
+    t27 = fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), libdevice.fmaf(t9, t6, -t10))
+    t28 = fadd(fadd(fadd(fsub(t11, fsub(t13, t25)), fsub(t12, t25)), t27), -libdevice.fmaf(t9, t2, t12))
+    t29 = fadd(fsub(t14, fsub(t15, t23)), fsub(f32(-0.6931471824645996), t23))
+    t30 = fadd(t29, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(-t2, t24)), t28))
+    t31 = fadd(fsub(t15, fsub(t16, t22)), fsub(f32(-1.1447298526763916), t22))
+    t32 = fadd(fadd(t31, fadd(t30, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08))
+    t33 = libdevice.fmaf(t32, t7, libdevice.fmaf(t16, t7, -t17))
+    t34 = f32(0.0) if t8 else libdevice.fmaf(t33, t7, libdevice.fmaf(t17, t7, -t18))
+    t35 = near_expf(fmul(t6, f32(0.5)))
+    t36 = -fmul(t20, f32(0.5))
+    t37 = fmul(t36, t35)
+    t38 = -fmul(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(f32(-2.0), t21)), t34), f32(0.5))
+    t39 = fmul(t37, t35)
+    t40 = libdevice.fmaf(t38, t35, libdevice.fmaf(t36, t35, -t37))
+    t41 = libdevice.fmaf(t40, t35, libdevice.fmaf(t37, t35, -t39))
+    t42 = libdevice.fmaf(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5), t5)
+    t43 = -t3
+    t44 = fadd(t43, t4)
+    t45 = fsub(t44, t43)
+    t46 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(t4, t45)), -libdevice.fmaf(input, target, t43))
+    t47 = fadd(t46, expf_low(input))
+    t48 = fmul(target, t6)
+    t49 = fmul(t48, t7)
+    t50 = fmul(t49, t7)
+    t51 = f32(0.0) if t8 else t50
+    t52 = fadd(t51, f32(-1.0))
+    t53 = fsub(t52, t51)
+    t54 = libdevice.fmaf(libdevice.fmaf(target, t6, -t48), t7, libdevice.fmaf(t48, t7, -t49))
+    t55 = f32(0.0) if t8 else libdevice.fmaf(t54, t7, libdevice.fmaf(t49, t7, -t50))
+    t56 = -t52
+    t57 = fmul(t56, t35)
+    t58 = -fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(f32(-1.0), t53)), t55)
+    t59 = fmul(t57, t35)
+    t60 = libdevice.fmaf(t58, t35, libdevice.fmaf(t56, t35, -t57))
+    t61 = libdevice.fmaf(t60, t35, libdevice.fmaf(t57, t35, -t59))
+    t62 = fadd(t44, t47) if libdevice.fabsf(t47) < f32(math.inf) else t44
+    t63 = t42 if t1 else fadd(t39, t41) if libdevice.fabsf(t41) < f32(math.inf) else t39
+    t64 = t62 if t1 else fadd(t59, t61) if libdevice.fabsf(t61) < f32(math.inf) else t59
+    return t63 if f32(1.0) < target else t64
 
 
 # -target + exp(input) (fine)
@@ -4593,7 +4525,7 @@ def grad_input_device32_log_input_full(input, target, eps, eps_low):
     t3 = fsub(t2, target)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
-    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # exp(input)
@@ -4602,22 +4534,12 @@ def grad2_input_device32_log_input_full(input, target, eps, eps_low):
     return target if target != target else near_expf(input)
 
 
-# where target > 1: -input + log(target) + 1/(2*target) (fine)
+# where target > 1: -input + log(target) + 1/(2*target)
 # where target <= 1: -input
 @core
 def grad_target_device32_log_input_full(input, target, eps, eps_low):
-    t1 = fdiv(f32(0.5), target)
-    t2 = fsub(t1, input)
-    t3 = logf_fine(target)
-    t4 = fadd(t2, t3)
-    t5 = fsub(t4, t2)
-    t6 = -input
-    t7 = fsub(t2, t6)
-    t8 = fmul(libdevice.fmaf(-t1, target, f32(0.5)), inverse(target))
-    t9 = fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7)), t8)
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), logf_fine_low(target))
-    t11 = (fadd(t4, t10) if fsub(t10, t10) == f32(0.0) else t4) if f32(1.0) < target else t6
-    return target if target != target else t11
+    t1 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
+    return target if target != target else t1
 
 
 # where target > 1: 1/target - 1/(2*target**2)
@@ -4642,20 +4564,10 @@ def grads_device32_log_input_full(input, target, eps, eps_low):
     t3 = fsub(t2, target)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
-    t6 = fdiv(f32(0.5), target)
-    t7 = fsub(t6, input)
-    t8 = logf_fine(target)
-    t9 = fadd(t7, t8)
-    t10 = fsub(t9, t7)
-    t11 = -input
-    t12 = fsub(t7, t11)
-    t13 = fmul(libdevice.fmaf(-t6, target, f32(0.5)), inverse(target))
-    t14 = fadd(fadd(fsub(t11, fsub(t7, t12)), fsub(t6, t12)), t13)
-    t15 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t14), logf_fine_low(target))
-    t16 = (fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9) if f32(1.0) < target else t11
-    t17 = fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
-    t18 = target if target != target else t16
-    return t17, t18
+    t6 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
+    t7 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t8 = target if target != target else t6
+    return t7, t8
 
 
 # Together, so that what they share is computed once.
@@ -4663,84 +4575,76 @@ def grads_device32_log_input_full(input, target, eps, eps_low):
 def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
     t2 = input < f32(0.0)
-    t3 = -target
-    t4 = fmul(input, target)
-    t5 = logf_fine(target)
+    t3 = libdevice.logf(target)
+    t4 = -target
+    t5 = fmul(input, target)
     t6 = expf(input)
-    t7 = fmul(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5))
+    t7 = libdevice.logf(fmul(f32(6.2831854820251465), target))
     t8 = libdevice.fabsf(input)
     t9 = near_expf(fmul(-t8, f32(0.5)))
     t10 = t9 == f32(0.0)
     t11 = fmul(target, f32(2.0))
     t12 = fmul(t11, t8)
     t13 = fadd(t11, t12)
-    t14 = -fmul(t11, t5)
+    t14 = -fmul(t11, t3)
     t15 = fadd(t13, t14)
-    t16 = fsub(t15, t5)
+    t16 = fsub(t15, t3)
     t17 = fadd(t16, f32(-0.6931471824645996))
     t18 = fadd(t17, f32(-1.1447298526763916))
     t19 = fmul(t18, t9)
     t20 = fmul(t19, t9)
     t21 = f32(0.0) if t10 else t20
     t22 = fadd(t21, f32(-2.0))
-    t23 = -fmul(t22, f32(0.5))
-    t24 = near_expf(fmul(t8, f32(0.5)))
-    t25 = fmul(t23, t24)
-    t26 = fmul(t25, t24)
-    t27 = fsub(t22, t21)
-    t28 = fsub(t18, t17)
-    t29 = fsub(t17, t16)
-    t30 = fsub(t16, t15)
-    t31 = fsub(t15, t13)
-    t32 = fsub(t13, t11)
-    t33 = fadd(fadd(fsub(t11, fsub(t13, t32)), fsub(t12, t32)), libdevice.fmaf(t11, t8, -t12))
-    t34 = fadd(fadd(fadd(fsub(t13, fsub(t15, t31)), fsub(t14, t31)), t33), -libdevice.fmaf(t11, t5, t14))
-    t35 = fadd(fsub(t16, fsub(t17, t29)), fsub(f32(-0.6931471824645996), t29))
-    t36 = fadd(t35, fadd(fadd(fsub(t15, fsub(t16, t30)), fsub(-t5, t30)), t34))
-    t37 = fadd(fsub(t17, fsub(t18, t28)), fsub(f32(-1.1447298526763916), t28))
-    t38 = fmul(fadd(fadd(t37, fadd(t36, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08)), t9)
-    t39 = fadd(libdevice.fmaf(t19, t9, -t20), fmul(fadd(libdevice.fmaf(t18, t9, -t19), t38), t9))
-    t40 = fadd(fadd(fsub(t21, fsub(t22, t27)), fsub(f32(-2.0), t27)), f32(0.0) if t10 else t39)
-    t41 = fmul(fadd(libdevice.fmaf(t23, t24, -t25), fmul(-fmul(t40, f32(0.5)), t24)), t24)
-    t42 = fadd(libdevice.fmaf(t25, t24, -t26), t41)
-    t43 = fadd(fadd(fadd(fsub(t3, t4), fmul(target, t5)), t6), t7)
-    t44 = -t4
-    t45 = fadd(t44, t6)
-    t46 = fsub(t45, t44)
-    t47 = expf_low(input)
-    t48 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t6, t46)), -libdevice.fmaf(input, target, t44)), t47)
-    t49 = fmul(target, t8)
-    t50 = fmul(t49, t9)
+    t23 = fsub(t22, t21)
+    t24 = fsub(t18, t17)
+    t25 = fsub(t17, t16)
+    t26 = fsub(t16, t15)
+    t27 = fsub(t15, t13)
+    t28 = fsub(t13, t11)
+    t29 = fadd(fadd(fsub(t11, fsub(t13, t28)), fsub(t12, t28)), libdevice.fmaf(t11, t8, -t12))
+    t30 = fadd(fadd(fadd(fsub(t13, fsub(t15, t27)), fsub(t14, t27)), t29), -libdevice.fmaf(t11, t3, t14))
+    t31 = fadd(fsub(t16, fsub(t17, t25)), fsub(f32(-0.6931471824645996), t25))
+    t32 = fadd(t31, fadd(fadd(fsub(t15, fsub(t16, t26)), fsub(-t3, t26)), t30))
+    t33 = fadd(fsub(t17, fsub(t18, t24)), fsub(f32(-1.1447298526763916), t24))
+    t34 = fadd(fadd(t33, fadd(t32, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08))
+    t35 = libdevice.fmaf(t34, t9, libdevice.fmaf(t18, t9, -t19))
+    t36 = f32(0.0) if t10 else libdevice.fmaf(t35, t9, libdevice.fmaf(t19, t9, -t20))
+    t37 = near_expf(fmul(t8, f32(0.5)))
+    t38 = -fmul(t22, f32(0.5))
+    t39 = fmul(t38, t37)
+    t40 = -fmul(fadd(fadd(fsub(t21, fsub(t22, t23)), fsub(f32(-2.0), t23)), t36), f32(0.5))
+    t41 = fmul(t39, t37)
+    t42 = libdevice.fmaf(t40, t37, libdevice.fmaf(t38, t37, -t39))
+    t43 = libdevice.fmaf(t42, t37, libdevice.fmaf(t39, t37, -t41))
+    t44 = libdevice.fmaf(t7, f32(0.5), fadd(libdevice.fmaf(target, t3, fsub(t4, t5)), t6))
+    t45 = -t5
+    t46 = fadd(t45, t6)
+    t47 = fsub(t46, t45)
+    t48 = expf_low(input)
+    t49 = fadd(fadd(fadd(fsub(t45, fsub(t46, t47)), fsub(t6, t47)), -libdevice.fmaf(input, target, t45)), t48)
+    t50 = fmul(target, t8)
     t51 = fmul(t50, t9)
-    t52 = f32(0.0) if t10 else t51
-    t53 = fadd(t52, f32(-1.0))
-    t54 = -t53
-    t55 = fmul(t54, t24)
-    t56 = fmul(t55, t24)
-    t57 = fsub(t53, t52)
-    t58 = fmul(fadd(libdevice.fmaf(t49, t9, -t50), fmul(libdevice.fmaf(target, t8, -t49), t9)), t9)
-    t59 = f32(0.0) if t10 else fadd(libdevice.fmaf(t50, t9, -t51), t58)
-    t60 = fmul(-fadd(fadd(fsub(t52, fsub(t53, t57)), fsub(f32(-1.0), t57)), t59), t24)
-    t61 = fadd(libdevice.fmaf(t55, t24, -t56), fmul(fadd(libdevice.fmaf(t54, t24, -t55), t60), t24))
-    t62 = fadd(t45, t48) if fsub(t48, t48) == f32(0.0) else t45
-    t63 = t43 if t2 else fadd(t26, t42) if fsub(t42, t42) == f32(0.0) else t26
-    t64 = fsub(t6, target)
-    t65 = fsub(t64, t3)
-    t66 = fadd(fadd(fsub(t3, fsub(t64, t65)), fsub(t6, t65)), t47)
-    t67 = fdiv(f32(0.5), target)
-    t68 = fsub(t67, input)
-    t69 = fadd(t68, t5)
-    t70 = fsub(t69, t68)
-    t71 = -input
-    t72 = fsub(t68, t71)
-    t73 = fmul(libdevice.fmaf(-t67, target, f32(0.5)), inverse(target))
-    t74 = fadd(fadd(fsub(t71, fsub(t68, t72)), fsub(t67, t72)), t73)
-    t75 = fadd(fadd(fadd(fsub(t68, fsub(t69, t70)), fsub(t5, t70)), t74), logf_fine_low(target))
-    t76 = (fadd(t69, t75) if fsub(t75, t75) == f32(0.0) else t69) if t1 else t71
-    t77 = t63 if t1 else t62 if t2 else fadd(t56, t61) if fsub(t61, t61) == f32(0.0) else t56
-    t78 = fadd(t64, t66) if fsub(t66, t66) == f32(0.0) else t64
-    t79 = target if target != target else t76
-    return t77, t78, t79
+    t52 = fmul(t51, t9)
+    t53 = f32(0.0) if t10 else t52
+    t54 = fadd(t53, f32(-1.0))
+    t55 = fsub(t54, t53)
+    t56 = libdevice.fmaf(libdevice.fmaf(target, t8, -t50), t9, libdevice.fmaf(t50, t9, -t51))
+    t57 = f32(0.0) if t10 else libdevice.fmaf(t56, t9, libdevice.fmaf(t51, t9, -t52))
+    t58 = -t54
+    t59 = fmul(t58, t37)
+    t60 = -fadd(fadd(fsub(t53, fsub(t54, t55)), fsub(f32(-1.0), t55)), t57)
+    t61 = fmul(t59, t37)
+    t62 = libdevice.fmaf(t60, t37, libdevice.fmaf(t58, t37, -t59))
+    t63 = libdevice.fmaf(t62, t37, libdevice.fmaf(t59, t37, -t61))
+    t64 = fadd(t46, t49) if libdevice.fabsf(t49) < f32(math.inf) else t46
+    t65 = t44 if t2 else fadd(t41, t43) if libdevice.fabsf(t43) < f32(math.inf) else t41
+    t66 = fsub(t6, target)
+    t67 = fsub(t66, t4)
+    t68 = fadd(fadd(fsub(t4, fsub(t66, t67)), fsub(t6, t67)), t48)
+    t69 = t65 if t1 else t64 if t2 else fadd(t61, t63) if libdevice.fabsf(t63) < f32(math.inf) else t61
+    t70 = fadd(t66, t68) if libdevice.fabsf(t68) < f32(math.inf) else t66
+    t71 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t3) if t1 else -input
+    return t69, t70, t71
 
 
 @core

@@ -74,8 +74,8 @@ def value_f32_s0_core(m0, input_K1):
     t1 = fsub(input_K1, m0)
     t2 = expf(t1)
     t3 = fsub(t1, input_K1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2))
-    t5 = t4 if fsub(t4, t4) == f32(0.0) else f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K1, fsub(t1, t3)), fsub(-m0, t3)), t2, expf_low(t1))
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t2, t5
 
 
@@ -89,7 +89,7 @@ def value_f32_out_core(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -97,30 +97,30 @@ def value_f32_out_core(
     t10 = fsub(input_target, m0)
     t11 = expf(t10)
     t12 = inverse(s0)
-    t13 = fmul(t11, t12)
-    t14 = -t13
-    t15 = fadd(t14, f32(1.0))
-    t16 = fmul(epsilon, t15)
-    t17 = fadd(t9, t16)
-    t18 = libdevice.logf(s0)
-    t19 = fadd(t17, t18)
-    t20 = fmul(weight_target, t19)
-    t21 = fsub(t19, t17)
-    t22 = fsub(t17, t9)
-    t23 = -input_target
-    t24 = fsub(t9, t23)
-    t25 = fsub(t15, t14)
-    t26 = fsub(t10, input_target)
-    t27 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t26)), fsub(-m0, t26)), t11))
-    t28 = -fmul(fsub(fadd(libdevice.fmaf(t14, s0, t11), t27), fmul(t13, s0_l)), t12)
-    t29 = fmul(epsilon, fadd(fadd(fsub(t14, fsub(t15, t25)), fsub(f32(1.0), t25)), t28))
-    t30 = fadd(fadd(fsub(t9, fsub(t17, t22)), fsub(t16, t22)), fadd(fsub(t23, fsub(t9, t24)), fsub(m0, t24)))
-    t31 = fadd(t30, fadd(fadd(libdevice.fmaf(epsilon, t15, -t16), t29), fmul(epsilon_l, t15)))
-    t32 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t12, s0, f32(1.0)), t12, t12)))
-    t33 = fmul(weight_target, fadd(fadd(fadd(fsub(t17, fsub(t19, t21)), fsub(t18, t21)), t31), t32))
-    t34 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t19, -t20), t33)
-    t35 = f32(0.0) if t7 else f32(0.0) if t8 else t20
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t13 = -fmul(t11, t12)
+    t14 = fadd(t13, f32(1.0))
+    t15 = fmul(epsilon, t14)
+    t16 = fadd(t9, t15)
+    t17 = libdevice.logf(s0)
+    t18 = fadd(t16, t17)
+    t19 = fsub(t18, t16)
+    t20 = fsub(t16, t9)
+    t21 = -input_target
+    t22 = fsub(t9, t21)
+    t23 = fsub(t10, input_target)
+    t24 = libdevice.fmaf(fadd(fsub(input_target, fsub(t10, t23)), fsub(-m0, t23)), t11, expf_low(t10))
+    t25 = fsub(t14, t13)
+    t26 = -libdevice.fmaf(t13, s0_l, fadd(libdevice.fmaf(t13, s0, t11), t24))
+    t27 = libdevice.fmaf(t26, t12, fadd(fsub(t13, fsub(t14, t25)), fsub(f32(1.0), t25)))
+    t28 = fadd(fadd(fsub(t9, fsub(t16, t20)), fsub(t15, t20)), fadd(fsub(t21, fsub(t9, t22)), fsub(m0, t22)))
+    t29 = libdevice.fmaf(epsilon_l, t14, libdevice.fmaf(epsilon, t27, libdevice.fmaf(epsilon, t14, -t15)))
+    t30 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t12, s0, f32(1.0)), t12, t12), logf_low(s0))
+    t31 = fmul(weight_target, t18)
+    t32 = fadd(fadd(fadd(fsub(t16, fsub(t18, t19)), fsub(t17, t19)), fadd(t28, t29)), t30)
+    t33 = f32(0.0) if t8 else libdevice.fmaf(weight_target, t32, libdevice.fmaf(weight_target, t18, -t31))
+    t34 = f32(0.0) if t7 else t33
+    t35 = f32(0.0) if t7 else f32(0.0) if t8 else t31
+    return fadd(t35, t34) if libdevice.fabsf(t34) < f32(math.inf) else t35
 
 
 # m0 = peak over K.1 of input[K.1]
@@ -182,18 +182,18 @@ def vjp_f32_e0_core(m0, input_K):
     t1 = fsub(input_K, m0)
     t2 = fsub(t1, input_K)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_K, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
 # s0 = sum over K.1 of e0[K.1]
 @core
 def vjp_f32_s0_core(e0_K1, e0_K1_l):
-    t1 = e0_K1_l if fsub(e0_K1_l, e0_K1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_K1_l if libdevice.fabsf(e0_K1_l) < f32(math.inf) else f32(0.0)
     return e0_K1, t1
 
 
@@ -206,7 +206,7 @@ def vjp_f32_b0_core(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -216,32 +216,36 @@ def vjp_f32_b0_core(
     t12 = expf(t11)
     t13 = -fmul(t10, t12)
     t14 = fadd(t13, f32(-1.0))
-    t15 = fmul(weight_target, t14)
-    t16 = fsub(t14, t13)
+    t15 = fsub(t14, t13)
+    t16 = -t10
     t17 = fsub(t11, input_target)
-    t18 = fmul(t10, fadd(expf_low(t11), fmul(fadd(fsub(input_target, fsub(t11, t17)), fsub(-m0, t17)), t12)))
-    t19 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, s0, epsilon), epsilon_l), fmul(t10, s0_l)), t9), t12)
-    t20 = fadd(fsub(t13, fsub(t14, t16)), fsub(f32(-1.0), t16))
-    t21 = fmul(weight_target, fadd(t20, -fadd(fadd(libdevice.fmaf(t10, t12, t13), t18), t19)))
-    t22 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t14, -t15), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
-    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t15
-    t25 = fadd(t24, t22)
-    t26 = t25 if t23 else t24
-    t27 = (fsub(t22, fsub(t25, t24)) if t23 else f32(0.0)) if fsub(t26, t26) == f32(0.0) else f32(0.0)
-    return t26, t27
+    t18 = libdevice.fmaf(fadd(fsub(input_target, fsub(t11, t17)), fsub(-m0, t17)), t12, expf_low(t11))
+    t19 = fmul(libdevice.fmaf(t16, s0_l, fadd(libdevice.fmaf(t16, s0, epsilon), epsilon_l)), t9)
+    t20 = -libdevice.fmaf(t19, t12, libdevice.fmaf(t10, t18, libdevice.fmaf(t10, t12, t13)))
+    t21 = fmul(weight_target, t14)
+    t22 = fadd(fadd(fsub(t13, fsub(t14, t15)), fsub(f32(-1.0), t15)), t20)
+    t23 = f32(0.0) if t8 else libdevice.fmaf(weight_target, t22, libdevice.fmaf(weight_target, t14, -t21))
+    t24 = f32(0.0) if t7 else t23
+    t25 = libdevice.fabsf(t24) < f32(math.inf)
+    t26 = f32(0.0) if t7 else f32(0.0) if t8 else t21
+    t27 = fadd(t26, t24)
+    t28 = t27 if t25 else t26
+    t29 = fsub(t24, fsub(t27, t26)) if t25 else f32(0.0)
+    t30 = t29 if libdevice.fabsf(t28) < f32(math.inf) else f32(0.0)
+    return t28, t30
 
 
 # r_s0 = 1/s0
 @core
 def vjp_f32_r_s0_core(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fmul(fsub(libdevice.fmaf(-t1, s0, f32(1.0)), fmul(t1, s0_l)), t1)
-    t3 = fsub(t2, t2) == f32(0.0)
-    t4 = fadd(t1, t2)
-    t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
-    return t5, t6
+    t2 = -t1
+    t3 = fmul(libdevice.fmaf(t2, s0_l, libdevice.fmaf(t2, s0, f32(1.0))), t1)
+    t4 = libdevice.fabsf(t3) < f32(math.inf)
+    t5 = fadd(t1, t3)
+    t6 = t5 if t4 else t1
+    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
+    return t6, t7
 
 
 # dinput[K] = g*(weighted(b0, -r_s0*e0[K] + 1) if Eq(K, target) else -weighted(b0, r_s0*e0[K]))
@@ -252,17 +256,17 @@ def vjp_f32_dinput_core(i_K, b0, b0_l, g, r_s0, r_s0_l, target, e0_K, e0_K_l):
     t3 = fmul(e0_K, r_s0)
     t4 = -t3
     t5 = fadd(t4, f32(1.0))
-    t6 = fmul(b0, t5)
-    t7 = fmul(t3, b0)
-    t8 = (f32(0.0) if t2 else t6) if t1 else -(f32(0.0) if t2 else t7)
-    t9 = fmul(g, t8)
-    t10 = fsub(t5, t4)
-    t11 = fadd(fadd(libdevice.fmaf(e0_K, r_s0, t4), fmul(e0_K, r_s0_l)), fmul(e0_K_l, r_s0))
-    t12 = fmul(b0, fadd(fadd(fsub(t4, fsub(t5, t10)), fsub(f32(1.0), t10)), -t11))
-    t13 = -(f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(t3, b0, -t7), fmul(t3, b0_l)), fmul(t11, b0)))
-    t14 = (f32(0.0) if t2 else fadd(fadd(libdevice.fmaf(b0, t5, -t6), t12), fmul(b0_l, t5))) if t1 else t13
-    t15 = fadd(libdevice.fmaf(g, t8, -t9), fmul(g, t14))
-    return fadd(t9, t15) if fsub(t15, t15) == f32(0.0) else t9
+    t6 = fsub(t5, t4)
+    t7 = libdevice.fmaf(e0_K_l, r_s0, libdevice.fmaf(e0_K, r_s0_l, libdevice.fmaf(e0_K, r_s0, t4)))
+    t8 = fmul(b0, t5)
+    t9 = fadd(fadd(fsub(t4, fsub(t5, t6)), fsub(f32(1.0), t6)), -t7)
+    t10 = fmul(t3, b0)
+    t11 = f32(0.0) if t2 else libdevice.fmaf(t7, b0, libdevice.fmaf(t3, b0_l, libdevice.fmaf(t3, b0, -t10)))
+    t12 = f32(0.0) if t2 else libdevice.fmaf(b0_l, t5, libdevice.fmaf(b0, t9, libdevice.fmaf(b0, t5, -t8)))
+    t13 = (f32(0.0) if t2 else t8) if t1 else -(f32(0.0) if t2 else t10)
+    t14 = fmul(g, t13)
+    t15 = libdevice.fmaf(g, t12 if t1 else -t11, libdevice.fmaf(g, t13, -t14))
+    return fadd(t14, t15) if libdevice.fabsf(t15) < f32(math.inf) else t14
 
 
 # e0[K] = exp(-m0 + input[K])
@@ -351,11 +355,11 @@ def value_and_grad_f32_e1_core(m0, input_target):
     t1 = fsub(input_target, m0)
     t2 = fsub(t1, input_target)
     t3 = expf(t1)
-    t4 = fadd(expf_low(t1), fmul(fadd(fsub(input_target, fsub(t1, t2)), fsub(-m0, t2)), t3))
-    t5 = fsub(t4, t4) == f32(0.0)
+    t4 = libdevice.fmaf(fadd(fsub(input_target, fsub(t1, t2)), fsub(-m0, t2)), t3, expf_low(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t3, t4)
     t7 = t6 if t5 else t3
-    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t3)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -369,34 +373,34 @@ def value_and_grad_f32_out_core(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
     t9 = fsub(m0, input_target)
     t10 = inverse(s0)
-    t11 = fmul(e1, t10)
-    t12 = -t11
-    t13 = fadd(t12, f32(1.0))
-    t14 = fmul(epsilon, t13)
-    t15 = fadd(t9, t14)
-    t16 = libdevice.logf(s0)
-    t17 = fadd(t15, t16)
-    t18 = fmul(weight_target, t17)
-    t19 = fsub(t17, t15)
-    t20 = fsub(t15, t9)
-    t21 = -input_target
-    t22 = fsub(t9, t21)
-    t23 = fsub(t13, t12)
-    t24 = -fmul(fsub(fadd(libdevice.fmaf(t12, s0, e1), e1_l), fmul(t11, s0_l)), t10)
-    t25 = fmul(epsilon, fadd(fadd(fsub(t12, fsub(t13, t23)), fsub(f32(1.0), t23)), t24))
-    t26 = fadd(fadd(fsub(t9, fsub(t15, t20)), fsub(t14, t20)), fadd(fsub(t21, fsub(t9, t22)), fsub(m0, t22)))
-    t27 = fadd(t26, fadd(fadd(libdevice.fmaf(epsilon, t13, -t14), t25), fmul(epsilon_l, t13)))
-    t28 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t10, s0, f32(1.0)), t10, t10)))
-    t29 = fmul(weight_target, fadd(fadd(fadd(fsub(t15, fsub(t17, t19)), fsub(t16, t19)), t27), t28))
-    t30 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t17, -t18), t29)
-    t31 = f32(0.0) if t7 else f32(0.0) if t8 else t18
-    return fadd(t31, t30) if fsub(t30, t30) == f32(0.0) else t31
+    t11 = -fmul(e1, t10)
+    t12 = fadd(t11, f32(1.0))
+    t13 = fmul(epsilon, t12)
+    t14 = fadd(t9, t13)
+    t15 = libdevice.logf(s0)
+    t16 = fadd(t14, t15)
+    t17 = fsub(t16, t14)
+    t18 = fsub(t14, t9)
+    t19 = -input_target
+    t20 = fsub(t9, t19)
+    t21 = fsub(t12, t11)
+    t22 = -libdevice.fmaf(t11, s0_l, fadd(libdevice.fmaf(t11, s0, e1), e1_l))
+    t23 = libdevice.fmaf(t22, t10, fadd(fsub(t11, fsub(t12, t21)), fsub(f32(1.0), t21)))
+    t24 = fadd(fadd(fsub(t9, fsub(t14, t18)), fsub(t13, t18)), fadd(fsub(t19, fsub(t9, t20)), fsub(m0, t20)))
+    t25 = libdevice.fmaf(epsilon_l, t12, libdevice.fmaf(epsilon, t23, libdevice.fmaf(epsilon, t12, -t13)))
+    t26 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t10, s0, f32(1.0)), t10, t10), logf_low(s0))
+    t27 = fmul(weight_target, t16)
+    t28 = fadd(fadd(fadd(fsub(t14, fsub(t16, t17)), fsub(t15, t17)), fadd(t24, t25)), t26)
+    t29 = f32(0.0) if t8 else libdevice.fmaf(weight_target, t28, libdevice.fmaf(weight_target, t16, -t27))
+    t30 = f32(0.0) if t7 else t29
+    t31 = f32(0.0) if t7 else f32(0.0) if t8 else t27
+    return fadd(t31, t30) if libdevice.fabsf(t30) < f32(math.inf) else t31
 
 
 # b0 = (0 if Eq(target, ignore_index) else weighted(weight[target], -e1*epsilon/s0 - 1))
@@ -408,7 +412,7 @@ def value_and_grad_f32_b0_core(
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -416,18 +420,21 @@ def value_and_grad_f32_b0_core(
     t10 = fmul(e1, t9)
     t11 = -fmul(t10, epsilon)
     t12 = fadd(t11, f32(-1.0))
-    t13 = fmul(weight_target, t12)
-    t14 = fsub(t12, t11)
-    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t10, s0, e1), e1_l), fmul(t10, s0_l)), t9), epsilon)
-    t16 = -fadd(fadd(libdevice.fmaf(t10, epsilon, t11), fmul(t10, epsilon_l)), t15)
-    t17 = fmul(weight_target, fadd(fadd(fsub(t11, fsub(t12, t14)), fsub(f32(-1.0), t14)), t16))
-    t18 = f32(0.0) if t7 else f32(0.0) if t8 else fadd(libdevice.fmaf(weight_target, t12, -t13), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = f32(0.0) if t7 else f32(0.0) if t8 else t13
-    t21 = fadd(t20, t18)
-    t22 = t21 if t19 else t20
-    t23 = (fsub(t18, fsub(t21, t20)) if t19 else f32(0.0)) if fsub(t22, t22) == f32(0.0) else f32(0.0)
-    return t22, t23
+    t13 = fsub(t12, t11)
+    t14 = -t10
+    t15 = fmul(libdevice.fmaf(t14, s0_l, fadd(libdevice.fmaf(t14, s0, e1), e1_l)), t9)
+    t16 = -libdevice.fmaf(t15, epsilon, libdevice.fmaf(t10, epsilon_l, libdevice.fmaf(t10, epsilon, t11)))
+    t17 = fmul(weight_target, t12)
+    t18 = fadd(fadd(fsub(t11, fsub(t12, t13)), fsub(f32(-1.0), t13)), t16)
+    t19 = f32(0.0) if t8 else libdevice.fmaf(weight_target, t18, libdevice.fmaf(weight_target, t12, -t17))
+    t20 = f32(0.0) if t7 else t19
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = f32(0.0) if t7 else f32(0.0) if t8 else t17
+    t23 = fadd(t22, t20)
+    t24 = t23 if t21 else t22
+    t25 = fsub(t20, fsub(t23, t22)) if t21 else f32(0.0)
+    t26 = t25 if libdevice.fabsf(t24) < f32(math.inf) else f32(0.0)
+    return t24, t26
 
 
 # e1 = exp(-m0 + input[target])
@@ -501,12 +508,12 @@ def value_and_grad_f64_b0_core(e1, e1_l, epsilon, ignore_index, s0, s0_l, target
 @core
 def vjp_weight_f32_e1_core(s0, s0_l):
     t1 = inverse(s0)
-    t2 = fadd(logf_low(s0), fmul(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s0_l, libdevice.fmaf(libdevice.fmaf(-t1, s0, f32(1.0)), t1, t1), logf_low(s0))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = libdevice.logf(s0)
     t5 = fadd(t4, t2)
     t6 = t5 if t3 else t4
-    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t7 = (fsub(t2, fsub(t5, t4)) if t3 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t6, t7
 
 
@@ -521,7 +528,7 @@ def vjp_weight_f32_dweight_core(
     t3 = fadd(target, t2)
     t4 = fsub(t3, target)
     t5 = fadd(fadd(fsub(target, fsub(t3, t4)), fsub(t2, t4)), -ignore_index_l)
-    t6 = fsub(t5, t5) == f32(0.0)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
     t7 = fadd(t3, t5)
     t8 = (t7 if t6 else t3) == f32(0.0) and (fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)) == f32(0.0)
     t9 = fsub(e1, input_target)
@@ -530,21 +537,21 @@ def vjp_weight_f32_dweight_core(
     t12 = fadd(t11, f32(1.0))
     t13 = fmul(epsilon, t12)
     t14 = fadd(t10, t13)
-    t15 = fmul(g, t14)
-    t16 = fsub(t14, t10)
-    t17 = fsub(t10, t9)
-    t18 = -input_target
-    t19 = fsub(t9, t18)
-    t20 = fadd(fadd(fsub(t18, fsub(t9, t19)), fsub(e1, t19)), e1_l)
-    t21 = fadd(fadd(fsub(t9, fsub(t10, t17)), fsub(m0, t17)), t20)
-    t22 = fsub(t12, t11)
-    t23 = -fadd(fadd(libdevice.fmaf(e0, r_s0, t11), fmul(e0, r_s0_l)), fmul(e0_l, r_s0))
-    t24 = fmul(epsilon, fadd(fadd(fsub(t11, fsub(t12, t22)), fsub(f32(1.0), t22)), t23))
-    t25 = fadd(fadd(libdevice.fmaf(epsilon, t12, -t13), t24), fmul(epsilon_l, t12))
-    t26 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t14, t16)), fsub(t13, t16)), t21), t25))
-    t27 = (f32(0.0) if t8 else fadd(libdevice.fmaf(g, t14, -t15), t26)) if t1 else f32(0.0)
-    t28 = (f32(0.0) if t8 else t15) if t1 else f32(0.0)
-    return fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
+    t15 = fsub(t14, t10)
+    t16 = fsub(t10, t9)
+    t17 = -input_target
+    t18 = fsub(t9, t17)
+    t19 = fadd(fadd(fsub(t17, fsub(t9, t18)), fsub(e1, t18)), e1_l)
+    t20 = fadd(fadd(fsub(t9, fsub(t10, t16)), fsub(m0, t16)), t19)
+    t21 = fsub(t12, t11)
+    t22 = -libdevice.fmaf(e0_l, r_s0, libdevice.fmaf(e0, r_s0_l, libdevice.fmaf(e0, r_s0, t11)))
+    t23 = fadd(fadd(fsub(t11, fsub(t12, t21)), fsub(f32(1.0), t21)), t22)
+    t24 = libdevice.fmaf(epsilon_l, t12, libdevice.fmaf(epsilon, t23, libdevice.fmaf(epsilon, t12, -t13)))
+    t25 = fmul(g, t14)
+    t26 = fadd(fadd(fadd(fsub(t10, fsub(t14, t15)), fsub(t13, t15)), t20), t24)
+    t27 = (f32(0.0) if t8 else libdevice.fmaf(g, t26, libdevice.fmaf(g, t14, -t25))) if t1 else f32(0.0)
+    t28 = (f32(0.0) if t8 else t25) if t1 else f32(0.0)
+    return fadd(t28, t27) if libdevice.fabsf(t27) < f32(math.inf) else t28
 
 
 # e1 = log(s0)
@@ -597,7 +604,7 @@ def vjp_epsilon_f32_depsilon_core(g, ignore_index, ignore_index_l, m0, s0, s0_l,
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     t8 = weight_target == f32(0.0)
@@ -605,19 +612,19 @@ def vjp_epsilon_f32_depsilon_core(g, ignore_index, ignore_index_l, m0, s0, s0_l,
     t10 = fsub(input_target, m0)
     t11 = expf(t10)
     t12 = inverse(s0)
-    t13 = fmul(t11, t12)
-    t14 = -t13
-    t15 = fadd(t14, f32(1.0))
-    t16 = fmul(t9, t15)
-    t17 = fsub(t15, t14)
-    t18 = fsub(t10, input_target)
-    t19 = fadd(expf_low(t10), fmul(fadd(fsub(input_target, fsub(t10, t18)), fsub(-m0, t18)), t11))
-    t20 = -fmul(fsub(fadd(libdevice.fmaf(t14, s0, t11), t19), fmul(t13, s0_l)), t12)
-    t21 = fmul(t9, fadd(fadd(fsub(t14, fsub(t15, t17)), fsub(f32(1.0), t17)), t20))
-    t22 = fadd(fadd(libdevice.fmaf(t9, t15, -t16), t21), fmul(libdevice.fmaf(weight_target, g, -t9), t15))
-    t23 = f32(0.0) if t7 else f32(0.0) if t8 else t22
-    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t16
-    return fadd(t24, t23) if fsub(t23, t23) == f32(0.0) else t24
+    t13 = -fmul(t11, t12)
+    t14 = fadd(t13, f32(1.0))
+    t15 = fsub(t10, input_target)
+    t16 = libdevice.fmaf(fadd(fsub(input_target, fsub(t10, t15)), fsub(-m0, t15)), t11, expf_low(t10))
+    t17 = fsub(t14, t13)
+    t18 = -libdevice.fmaf(t13, s0_l, fadd(libdevice.fmaf(t13, s0, t11), t16))
+    t19 = fmul(t9, t14)
+    t20 = libdevice.fmaf(t18, t12, fadd(fsub(t13, fsub(t14, t17)), fsub(f32(1.0), t17)))
+    t21 = libdevice.fmaf(t9, t20, libdevice.fmaf(t9, t14, -t19))
+    t22 = f32(0.0) if t8 else libdevice.fmaf(libdevice.fmaf(weight_target, g, -t9), t14, t21)
+    t23 = f32(0.0) if t7 else t22
+    t24 = f32(0.0) if t7 else f32(0.0) if t8 else t19
+    return fadd(t24, t23) if libdevice.fabsf(t23) < f32(math.inf) else t24
 
 
 # depsilon = (0 if Eq(target, ignore_index) else weighted(weight[target], g*(1 - exp(-m0 + input[target])/s0)))
@@ -650,7 +657,7 @@ def share_f32_out_core(ignore_index, ignore_index_l, target, weight_target):
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return f32(0.0) if t7 else weight_target
@@ -669,7 +676,7 @@ def share_vjp_weight_f32_dweight_core(i_K, g, ignore_index, ignore_index_l, targ
     t2 = fadd(target, t1)
     t3 = fsub(t2, target)
     t4 = fadd(fadd(fsub(target, fsub(t2, t3)), fsub(t1, t3)), -ignore_index_l)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
     return (f32(0.0) if t7 else g) if i_K == target else f32(0.0)

@@ -45,8 +45,8 @@ def value_device32(input, target, delta, delta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
-    t10 = fsub(t9, t9) == f32(0.0)
+    t9 = libdevice.fmaf(-delta_low, f32(65536.0), fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8))
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
@@ -59,46 +59,46 @@ def value_device32(input, target, delta, delta_low):
     t20 = t18 if t13 else t19
     t21 = fdiv(t14, t20)
     t22 = -t21
-    t23 = libdevice.fabsf(t16)
-    t24 = fmul(t17, t17)
-    t25 = libdevice.fmaf(t17, t17, -t24)
+    t23 = fdiv(t16, t17)
+    t24 = -t16
+    t25 = inverse(t15)
+    t26 = libdevice.fabsf(t16)
+    t27 = fmul(t17, t17)
+    t28 = libdevice.fmaf(t17, t17, -t27)
     if t13:
-        t27 = f32(1.0) < t23
-        t28 = t16 if t27 else f32(1.0)
-        t29 = fmul(t28, t28)
-        t30 = f32(1.0) if t27 else t16
-        t31 = fmul(t30, t30)
-        t32 = fsub(fadd(fadd(fsub(t29, t24), t31), libdevice.fmaf(t28, t28, -t29)), t25)
-        t26 = fadd(t32, libdevice.fmaf(t30, t30, -t31))
+        t30 = f32(1.0) < t26
+        t31 = t16 if t30 else f32(1.0)
+        t32 = fmul(t31, t31)
+        t33 = f32(1.0) if t30 else t16
+        t34 = fmul(t33, t33)
+        t35 = fsub(fadd(fadd(fsub(t32, t27), t34), libdevice.fmaf(t31, t31, -t32)), t28)
+        t29 = fadd(t35, libdevice.fmaf(t33, t33, -t34))
     else:
-        t33 = t23 < f32(1.0)
-        t34 = f32(1.0) if t33 else t16
-        t35 = fmul(t34, t34)
-        t36 = t16 if t33 else f32(1.0)
-        t37 = fmul(t36, t36)
-        t38 = fsub(fadd(fadd(fsub(t35, t24), t37), libdevice.fmaf(t34, t34, -t35)), t25)
-        t26 = fadd(t38, libdevice.fmaf(t36, t36, -t37))
-    t39 = fdiv(t26, fadd(t17, t17))
-    t40 = fdiv(t16, t17)
-    t41 = -t16
-    t42 = inverse(t15)
+        t36 = t26 < f32(1.0)
+        t37 = f32(1.0) if t36 else t16
+        t38 = fmul(t37, t37)
+        t39 = t16 if t36 else f32(1.0)
+        t40 = fmul(t39, t39)
+        t41 = fsub(fadd(fadd(fsub(t38, t27), t40), libdevice.fmaf(t37, t37, -t38)), t28)
+        t29 = fadd(t41, libdevice.fmaf(t39, t39, -t40))
+    t42 = fdiv(t29, fadd(t17, t17))
     t43 = inverse(t20)
     if t13:
-        t45 = fmul(t21, t1)
-        t46 = fsub(t18, t17)
-        t47 = fmul(t40, fmul(fsub(fadd(libdevice.fmaf(t41, delta, t1), t7), fmul(t16, delta_low)), t42))
-        t48 = fmul(t21, fadd(fadd(fsub(t17, fsub(t18, t46)), fsub(f32(1.0), t46)), fadd(t39, t47)))
-        t49 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t18, t1), t7), t48), t43), t1)
-        t50 = fadd(fadd(libdevice.fmaf(t21, t1, -t45), fmul(t21, t7)), t49)
-        t44 = fadd(t45, t50) if fsub(t50, t50) == f32(0.0) else t45
+        t45 = fsub(t18, t17)
+        t46 = fmul(libdevice.fmaf(t24, delta_low, fadd(libdevice.fmaf(t24, delta, t1), t7)), t25)
+        t47 = fadd(fadd(fsub(t17, fsub(t18, t45)), fsub(f32(1.0), t45)), libdevice.fmaf(t23, t46, t42))
+        t48 = fmul(t21, t1)
+        t49 = fmul(libdevice.fmaf(t22, t47, fadd(libdevice.fmaf(t22, t18, t1), t7)), t43)
+        t50 = libdevice.fmaf(t49, t1, libdevice.fmaf(t21, t7, libdevice.fmaf(t21, t1, -t48)))
+        t44 = fadd(t48, t50) if libdevice.fabsf(t50) < f32(math.inf) else t48
     else:
-        t51 = fmul(t21, t2)
-        t52 = fsub(t19, t17)
-        t53 = fmul(fsub(fadd(libdevice.fmaf(t41, t2, delta), delta_low), fmul(t16, t8)), t42)
-        t54 = fadd(fadd(fadd(fsub(t17, fsub(t19, t52)), fsub(t16, t52)), fadd(t39, fmul(t40, t53))), t53)
-        t55 = fmul(fmul(fsub(fadd(libdevice.fmaf(t22, t19, delta), delta_low), fmul(t21, t54)), t43), t2)
-        t56 = fadd(fadd(libdevice.fmaf(t21, t2, -t51), fmul(t21, t8)), t55)
-        t44 = fadd(t51, t56) if fsub(t56, t56) == f32(0.0) else t51
+        t51 = fsub(t19, t17)
+        t52 = fmul(libdevice.fmaf(t24, t8, fadd(libdevice.fmaf(t24, t2, delta), delta_low)), t25)
+        t53 = fadd(fadd(fadd(fsub(t17, fsub(t19, t51)), fsub(t16, t51)), libdevice.fmaf(t23, t52, t42)), t52)
+        t54 = fmul(t21, t2)
+        t55 = fmul(libdevice.fmaf(t22, t53, fadd(libdevice.fmaf(t22, t19, delta), delta_low)), t43)
+        t56 = libdevice.fmaf(t55, t2, libdevice.fmaf(t21, t8, libdevice.fmaf(t21, t2, -t54)))
+        t44 = fadd(t54, t56) if libdevice.fabsf(t56) < f32(math.inf) else t54
     return t44
 
 
@@ -115,8 +115,8 @@ def grad_input_device32(input, target, delta, delta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = -t8 if t6 else t8
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
-    t11 = fsub(t10, t10) == f32(0.0)
+    t10 = libdevice.fmaf(-delta_low, f32(65536.0), fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9))
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t4, t10)
     t13 = t12 if t11 else t4
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
@@ -126,41 +126,42 @@ def grad_input_device32(input, target, delta, delta_low):
     t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
     t19 = fdiv(t15, t18)
     t20 = -t19
-    t21 = libdevice.fabsf(t17)
-    t22 = fmul(t18, t18)
-    t23 = libdevice.fmaf(t18, t18, -t22)
+    t21 = fdiv(t17, t18)
+    t22 = -t17
+    t23 = inverse(t16)
+    t24 = libdevice.fabsf(t17)
+    t25 = fmul(t18, t18)
+    t26 = libdevice.fmaf(t18, t18, -t25)
     if t14:
-        t25 = f32(1.0) < t21
-        t26 = t17 if t25 else f32(1.0)
-        t27 = fmul(t26, t26)
-        t28 = f32(1.0) if t25 else t17
-        t29 = fmul(t28, t28)
-        t30 = fsub(fadd(fadd(fsub(t27, t22), t29), libdevice.fmaf(t26, t26, -t27)), t23)
-        t24 = fadd(t30, libdevice.fmaf(t28, t28, -t29))
+        t28 = f32(1.0) < t24
+        t29 = t17 if t28 else f32(1.0)
+        t30 = fmul(t29, t29)
+        t31 = f32(1.0) if t28 else t17
+        t32 = fmul(t31, t31)
+        t33 = fsub(fadd(fadd(fsub(t30, t25), t32), libdevice.fmaf(t29, t29, -t30)), t26)
+        t27 = fadd(t33, libdevice.fmaf(t31, t31, -t32))
     else:
-        t31 = t21 < f32(1.0)
-        t32 = f32(1.0) if t31 else t17
-        t33 = fmul(t32, t32)
-        t34 = t17 if t31 else f32(1.0)
-        t35 = fmul(t34, t34)
-        t36 = fsub(fadd(fadd(fsub(t33, t22), t35), libdevice.fmaf(t32, t32, -t33)), t23)
-        t24 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
-    t37 = fdiv(t24, fadd(t18, t18))
-    t38 = fdiv(t17, t18)
-    t39 = -t17
-    t40 = inverse(t16)
+        t34 = t24 < f32(1.0)
+        t35 = f32(1.0) if t34 else t17
+        t36 = fmul(t35, t35)
+        t37 = t17 if t34 else f32(1.0)
+        t38 = fmul(t37, t37)
+        t39 = fsub(fadd(fadd(fsub(t36, t25), t38), libdevice.fmaf(t35, t35, -t36)), t26)
+        t27 = fadd(t39, libdevice.fmaf(t37, t37, -t38))
+    t40 = fdiv(t27, fadd(t18, t18))
     t41 = inverse(t18)
     if t14:
-        t43 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, delta, t1), t8), fmul(t17, delta_low)), t40))
-        t44 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, t1), t8), fmul(t19, fadd(t37, t43))), t41)
-        t42 = fadd(t19, t44) if fsub(t44, t44) == f32(0.0) else t19
+        t43 = fmul(libdevice.fmaf(t22, delta_low, fadd(libdevice.fmaf(t22, delta, t1), t8)), t23)
+        t44 = libdevice.fmaf(t20, libdevice.fmaf(t21, t43, t40), fadd(libdevice.fmaf(t20, t18, t1), t8))
+        t45 = fmul(t44, t41)
+        t42 = fadd(t19, t45) if libdevice.fabsf(t45) < f32(math.inf) else t19
     else:
-        t45 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-        t46 = fmul(t19, t45)
-        t47 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, t2, delta), delta_low), fmul(t17, t9)), t40))
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, delta), delta_low), fmul(t19, fadd(t37, t47))), t41)
-        t49 = fadd(libdevice.fmaf(t19, t45, -t46), fmul(t48, t45))
-        t42 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+        t46 = fmul(libdevice.fmaf(t22, t9, fadd(libdevice.fmaf(t22, t2, delta), delta_low)), t23)
+        t47 = libdevice.fmaf(t20, libdevice.fmaf(t21, t46, t40), fadd(libdevice.fmaf(t20, t18, delta), delta_low))
+        t48 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t49 = fmul(t19, t48)
+        t50 = libdevice.fmaf(fmul(t47, t41), t48, libdevice.fmaf(t19, t48, -t49))
+        t42 = fadd(t49, t50) if libdevice.fabsf(t50) < f32(math.inf) else t49
     return t42
 
 
@@ -177,8 +178,8 @@ def grad_target_device32(input, target, delta, delta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = -t8 if t6 else t8
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
-    t11 = fsub(t10, t10) == f32(0.0)
+    t10 = libdevice.fmaf(-delta_low, f32(65536.0), fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9))
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t4, t10)
     t13 = t12 if t11 else t4
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
@@ -188,41 +189,42 @@ def grad_target_device32(input, target, delta, delta_low):
     t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
     t19 = fdiv(t15, t18)
     t20 = -t19
-    t21 = libdevice.fabsf(t17)
-    t22 = fmul(t18, t18)
-    t23 = libdevice.fmaf(t18, t18, -t22)
+    t21 = fdiv(t17, t18)
+    t22 = -t17
+    t23 = inverse(t16)
+    t24 = libdevice.fabsf(t17)
+    t25 = fmul(t18, t18)
+    t26 = libdevice.fmaf(t18, t18, -t25)
     if t14:
-        t25 = f32(1.0) < t21
-        t26 = t17 if t25 else f32(1.0)
-        t27 = fmul(t26, t26)
-        t28 = f32(1.0) if t25 else t17
-        t29 = fmul(t28, t28)
-        t30 = fsub(fadd(fadd(fsub(t27, t22), t29), libdevice.fmaf(t26, t26, -t27)), t23)
-        t24 = fadd(t30, libdevice.fmaf(t28, t28, -t29))
+        t28 = f32(1.0) < t24
+        t29 = t17 if t28 else f32(1.0)
+        t30 = fmul(t29, t29)
+        t31 = f32(1.0) if t28 else t17
+        t32 = fmul(t31, t31)
+        t33 = fsub(fadd(fadd(fsub(t30, t25), t32), libdevice.fmaf(t29, t29, -t30)), t26)
+        t27 = fadd(t33, libdevice.fmaf(t31, t31, -t32))
     else:
-        t31 = t21 < f32(1.0)
-        t32 = f32(1.0) if t31 else t17
-        t33 = fmul(t32, t32)
-        t34 = t17 if t31 else f32(1.0)
-        t35 = fmul(t34, t34)
-        t36 = fsub(fadd(fadd(fsub(t33, t22), t35), libdevice.fmaf(t32, t32, -t33)), t23)
-        t24 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
-    t37 = fdiv(t24, fadd(t18, t18))
-    t38 = fdiv(t17, t18)
-    t39 = -t17
-    t40 = inverse(t16)
+        t34 = t24 < f32(1.0)
+        t35 = f32(1.0) if t34 else t17
+        t36 = fmul(t35, t35)
+        t37 = t17 if t34 else f32(1.0)
+        t38 = fmul(t37, t37)
+        t39 = fsub(fadd(fadd(fsub(t36, t25), t38), libdevice.fmaf(t35, t35, -t36)), t26)
+        t27 = fadd(t39, libdevice.fmaf(t37, t37, -t38))
+    t40 = fdiv(t27, fadd(t18, t18))
     t41 = inverse(t18)
     if t14:
-        t43 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, delta, t1), t8), fmul(t17, delta_low)), t40))
-        t44 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, t1), t8), fmul(t19, fadd(t37, t43))), t41)
-        t42 = fadd(t19, t44) if fsub(t44, t44) == f32(0.0) else t19
+        t43 = fmul(libdevice.fmaf(t22, delta_low, fadd(libdevice.fmaf(t22, delta, t1), t8)), t23)
+        t44 = libdevice.fmaf(t20, libdevice.fmaf(t21, t43, t40), fadd(libdevice.fmaf(t20, t18, t1), t8))
+        t45 = fmul(t44, t41)
+        t42 = fadd(t19, t45) if libdevice.fabsf(t45) < f32(math.inf) else t19
     else:
-        t45 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-        t46 = fmul(t19, t45)
-        t47 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, t2, delta), delta_low), fmul(t17, t9)), t40))
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, delta), delta_low), fmul(t19, fadd(t37, t47))), t41)
-        t49 = fadd(libdevice.fmaf(t19, t45, -t46), fmul(t48, t45))
-        t42 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
+        t46 = fmul(libdevice.fmaf(t22, t9, fadd(libdevice.fmaf(t22, t2, delta), delta_low)), t23)
+        t47 = libdevice.fmaf(t20, libdevice.fmaf(t21, t46, t40), fadd(libdevice.fmaf(t20, t18, delta), delta_low))
+        t48 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t49 = fmul(t19, t48)
+        t50 = libdevice.fmaf(fmul(t47, t41), t48, libdevice.fmaf(t19, t48, -t49))
+        t42 = fadd(t49, t50) if libdevice.fabsf(t50) < f32(math.inf) else t49
     return -t42
 
 
@@ -235,22 +237,26 @@ def grad2_input_device32(input, target, delta, delta_low):
     t4 = fdiv(f32(1.0), t3)
     t5 = fdiv(t4, t3)
     t6 = fdiv(t5, t3)
-    t7 = f32(1.0) < libdevice.fabsf(t2)
-    t8 = t2 if t7 else f32(1.0)
-    t9 = fmul(t8, t8)
-    t10 = fmul(t3, t3)
-    t11 = f32(1.0) if t7 else t2
-    t12 = fmul(t11, t11)
-    t13 = fsub(fadd(fadd(fsub(t9, t10), t12), libdevice.fmaf(t8, t8, -t9)), libdevice.fmaf(t3, t3, -t10))
-    t14 = fsub(t1, input)
-    t15 = fadd(libdevice.fmaf(-t2, delta, t1), fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14)))
-    t16 = fmul(fdiv(t2, t3), fmul(fsub(t15, fmul(t2, delta_low)), inverse(delta)))
-    t17 = fadd(fdiv(fadd(t13, libdevice.fmaf(t11, t11, -t12)), fadd(t3, t3)), t16)
-    t18 = inverse(t3)
-    t19 = fadd(libdevice.fmaf(-t5, t3, t4), fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), fmul(t4, t17)), t18))
-    t20 = fsub(fadd(libdevice.fmaf(-t6, t3, t5), fmul(fsub(t19, fmul(t5, t17)), t18)), fmul(t6, t17))
-    t21 = fmul(t20, t18)
-    return fadd(t6, t21) if fsub(t21, t21) == f32(0.0) else t6
+    t7 = -t6
+    t8 = -t2
+    t9 = fsub(t1, input)
+    t10 = fadd(libdevice.fmaf(t8, delta, t1), fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9)))
+    t11 = f32(1.0) < libdevice.fabsf(t2)
+    t12 = t2 if t11 else f32(1.0)
+    t13 = fmul(t12, t12)
+    t14 = fmul(t3, t3)
+    t15 = f32(1.0) if t11 else t2
+    t16 = fmul(t15, t15)
+    t17 = fsub(fadd(fadd(fsub(t13, t14), t16), libdevice.fmaf(t12, t12, -t13)), libdevice.fmaf(t3, t3, -t14))
+    t18 = fdiv(fadd(t17, libdevice.fmaf(t15, t15, -t16)), fadd(t3, t3))
+    t19 = libdevice.fmaf(fdiv(t2, t3), fmul(libdevice.fmaf(t8, delta_low, t10), inverse(delta)), t18)
+    t20 = -t5
+    t21 = -t4
+    t22 = inverse(t3)
+    t23 = libdevice.fmaf(t21, t19, libdevice.fmaf(t21, t3, f32(1.0)))
+    t24 = libdevice.fmaf(t20, t19, libdevice.fmaf(t23, t22, libdevice.fmaf(t20, t3, t4)))
+    t25 = fmul(libdevice.fmaf(t7, t19, libdevice.fmaf(t24, t22, libdevice.fmaf(t7, t3, t5))), t22)
+    return fadd(t6, t25) if libdevice.fabsf(t25) < f32(math.inf) else t6
 
 
 # hypot(r/delta, 1)**(-3) (compensated)
@@ -262,22 +268,26 @@ def grad2_target_device32(input, target, delta, delta_low):
     t4 = fdiv(f32(1.0), t3)
     t5 = fdiv(t4, t3)
     t6 = fdiv(t5, t3)
-    t7 = f32(1.0) < libdevice.fabsf(t2)
-    t8 = t2 if t7 else f32(1.0)
-    t9 = fmul(t8, t8)
-    t10 = fmul(t3, t3)
-    t11 = f32(1.0) if t7 else t2
-    t12 = fmul(t11, t11)
-    t13 = fsub(fadd(fadd(fsub(t9, t10), t12), libdevice.fmaf(t8, t8, -t9)), libdevice.fmaf(t3, t3, -t10))
-    t14 = fsub(t1, input)
-    t15 = fadd(libdevice.fmaf(-t2, delta, t1), fadd(fsub(input, fsub(t1, t14)), fsub(-target, t14)))
-    t16 = fmul(fdiv(t2, t3), fmul(fsub(t15, fmul(t2, delta_low)), inverse(delta)))
-    t17 = fadd(fdiv(fadd(t13, libdevice.fmaf(t11, t11, -t12)), fadd(t3, t3)), t16)
-    t18 = inverse(t3)
-    t19 = fadd(libdevice.fmaf(-t5, t3, t4), fmul(fsub(libdevice.fmaf(-t4, t3, f32(1.0)), fmul(t4, t17)), t18))
-    t20 = fsub(fadd(libdevice.fmaf(-t6, t3, t5), fmul(fsub(t19, fmul(t5, t17)), t18)), fmul(t6, t17))
-    t21 = fmul(t20, t18)
-    return fadd(t6, t21) if fsub(t21, t21) == f32(0.0) else t6
+    t7 = -t6
+    t8 = -t2
+    t9 = fsub(t1, input)
+    t10 = fadd(libdevice.fmaf(t8, delta, t1), fadd(fsub(input, fsub(t1, t9)), fsub(-target, t9)))
+    t11 = f32(1.0) < libdevice.fabsf(t2)
+    t12 = t2 if t11 else f32(1.0)
+    t13 = fmul(t12, t12)
+    t14 = fmul(t3, t3)
+    t15 = f32(1.0) if t11 else t2
+    t16 = fmul(t15, t15)
+    t17 = fsub(fadd(fadd(fsub(t13, t14), t16), libdevice.fmaf(t12, t12, -t13)), libdevice.fmaf(t3, t3, -t14))
+    t18 = fdiv(fadd(t17, libdevice.fmaf(t15, t15, -t16)), fadd(t3, t3))
+    t19 = libdevice.fmaf(fdiv(t2, t3), fmul(libdevice.fmaf(t8, delta_low, t10), inverse(delta)), t18)
+    t20 = -t5
+    t21 = -t4
+    t22 = inverse(t3)
+    t23 = libdevice.fmaf(t21, t19, libdevice.fmaf(t21, t3, f32(1.0)))
+    t24 = libdevice.fmaf(t20, t19, libdevice.fmaf(t23, t22, libdevice.fmaf(t20, t3, t4)))
+    t25 = fmul(libdevice.fmaf(t7, t19, libdevice.fmaf(t24, t22, libdevice.fmaf(t7, t3, t5))), t22)
+    return fadd(t6, t25) if libdevice.fabsf(t25) < f32(math.inf) else t6
 
 
 # where Abs(r) <= 65536*delta: delta*quotient(r, delta)**4/((hypot(quotient(r, delta), 1) + 1)**2*hypot(quotient(r,
@@ -294,8 +304,8 @@ def grad_delta_device32(input, target, delta, delta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -fmul(delta_low, f32(65536.0)))
-    t10 = fsub(t9, t9) == f32(0.0)
+    t9 = libdevice.fmaf(-delta_low, f32(65536.0), fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8))
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) <= f32(0.0)
@@ -332,38 +342,41 @@ def grad_delta_device32(input, target, delta, delta_low):
     if t13:
         t42 = fmul(t35, t15)
         t43 = fdiv(t42, t16)
-        t44 = fmul(t43, t15)
-        t45 = fmul(t44, t15)
-        t46 = fmul(fsub(fadd(libdevice.fmaf(t36, delta, t1), t7), fmul(t15, delta_low)), t37)
-        t47 = fsub(t19, t16)
-        t48 = f32(1.0) < t24
-        t49 = t15 if t48 else f32(1.0)
+        t44 = -t43
+        t45 = fmul(libdevice.fmaf(t36, delta_low, fadd(libdevice.fmaf(t36, delta, t1), t7)), t37)
+        t46 = f32(1.0) < t24
+        t47 = t15 if t46 else f32(1.0)
+        t48 = fmul(t47, t47)
+        t49 = f32(1.0) if t46 else t15
         t50 = fmul(t49, t49)
-        t51 = f32(1.0) if t48 else t15
-        t52 = fmul(t51, t51)
-        t53 = fsub(fadd(fadd(fsub(t50, t25), t52), libdevice.fmaf(t49, t49, -t50)), t26)
-        t54 = fadd(fdiv(fadd(t53, libdevice.fmaf(t51, t51, -t52)), t34), fmul(t17, t46))
-        t55 = fadd(fadd(fsub(t16, fsub(t19, t47)), fsub(f32(1.0), t47)), t54)
-        t56 = fmul(fmul(fsub(fadd(libdevice.fmaf(t38, t19, delta), delta_low), fmul(t22, t55)), t39), t15)
-        t57 = fadd(fadd(libdevice.fmaf(t22, t15, -t23), fmul(t22, t46)), t56)
-        t58 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t35, t19, t23), t57), fmul(t35, t55)), t39), t15)
-        t59 = fadd(fadd(libdevice.fmaf(t35, t15, -t42), fmul(t35, t46)), t58)
-        t60 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t43, t16, t42), t59), fmul(t43, t54)), t40), t15)
-        t61 = fmul(fadd(fadd(libdevice.fmaf(t43, t15, -t44), fmul(t43, t46)), t60), t15)
-        t62 = fadd(fadd(libdevice.fmaf(t44, t15, -t45), fmul(t44, t46)), t61)
-        t41 = fadd(t45, t62) if fsub(t62, t62) == f32(0.0) else t45
+        t51 = fsub(fadd(fadd(fsub(t48, t25), t50), libdevice.fmaf(t47, t47, -t48)), t26)
+        t52 = libdevice.fmaf(t17, t45, fdiv(fadd(t51, libdevice.fmaf(t49, t49, -t50)), t34))
+        t53 = -t35
+        t54 = fsub(t19, t16)
+        t55 = fadd(fadd(fsub(t16, fsub(t19, t54)), fsub(f32(1.0), t54)), t52)
+        t56 = fmul(libdevice.fmaf(t38, t55, fadd(libdevice.fmaf(t38, t19, delta), delta_low)), t39)
+        t57 = libdevice.fmaf(t56, t15, libdevice.fmaf(t22, t45, libdevice.fmaf(t22, t15, -t23)))
+        t58 = fmul(libdevice.fmaf(t53, t55, fadd(libdevice.fmaf(t53, t19, t23), t57)), t39)
+        t59 = libdevice.fmaf(t58, t15, libdevice.fmaf(t35, t45, libdevice.fmaf(t35, t15, -t42)))
+        t60 = fmul(t43, t15)
+        t61 = fmul(libdevice.fmaf(t44, t52, fadd(libdevice.fmaf(t44, t16, t42), t59)), t40)
+        t62 = fmul(t60, t15)
+        t63 = libdevice.fmaf(t61, t15, libdevice.fmaf(t43, t45, libdevice.fmaf(t43, t15, -t60)))
+        t64 = libdevice.fmaf(t63, t15, libdevice.fmaf(t60, t45, libdevice.fmaf(t60, t15, -t62)))
+        t41 = fadd(t62, t64) if libdevice.fabsf(t64) < f32(math.inf) else t62
     else:
-        t63 = -fmul(t22, t2)
-        t64 = fsub(t18, t17)
-        t65 = fmul(fsub(fadd(libdevice.fmaf(t36, t2, delta), delta_low), fmul(t15, t8)), t37)
-        t66 = fadd(t35, fmul(t17, t65))
-        t67 = fmul(fsub(fadd(libdevice.fmaf(-t17, t16, t15), t65), fmul(t17, t66)), t40)
-        t68 = fadd(fadd(fsub(t17, fsub(t18, t64)), fsub(f32(-1.0), t64)), t67)
-        t69 = fsub(t20, t16)
-        t70 = fmul(t22, fadd(fadd(fadd(fsub(t16, fsub(t20, t69)), fsub(t15, t69)), t66), t65))
-        t71 = fmul(fmul(fsub(fadd(libdevice.fmaf(t38, t20, t18), t68), t70), t39), t2)
-        t72 = -fadd(fadd(libdevice.fmaf(t22, t2, t63), fmul(t22, t8)), t71)
-        t41 = fadd(t63, t72) if fsub(t72, t72) == f32(0.0) else t63
+        t65 = fsub(t20, t16)
+        t66 = fmul(libdevice.fmaf(t36, t8, fadd(libdevice.fmaf(t36, t2, delta), delta_low)), t37)
+        t67 = libdevice.fmaf(t17, t66, t35)
+        t68 = -t17
+        t69 = fsub(t18, t17)
+        t70 = libdevice.fmaf(t68, t67, fadd(libdevice.fmaf(t68, t16, t15), t66))
+        t71 = libdevice.fmaf(t70, t40, fadd(fsub(t17, fsub(t18, t69)), fsub(f32(-1.0), t69)))
+        t72 = fadd(fadd(fadd(fsub(t16, fsub(t20, t65)), fsub(t15, t65)), t67), t66)
+        t73 = -fmul(t22, t2)
+        t74 = fmul(libdevice.fmaf(t38, t72, fadd(libdevice.fmaf(t38, t20, t18), t71)), t39)
+        t75 = libdevice.fmaf(t74, t2, libdevice.fmaf(t22, t8, libdevice.fmaf(t22, t2, t73)))
+        t41 = fadd(t73, -t75) if libdevice.fabsf(t75) < f32(math.inf) else t73
     return t41
 
 
@@ -379,8 +392,8 @@ def grads_device32(input, target, delta, delta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = -t8 if t6 else t8
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
-    t11 = fsub(t10, t10) == f32(0.0)
+    t10 = libdevice.fmaf(-delta_low, f32(65536.0), fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9))
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = fadd(t4, t10)
     t13 = t12 if t11 else t4
     t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
@@ -390,71 +403,9 @@ def grads_device32(input, target, delta, delta_low):
     t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
     t19 = fdiv(t15, t18)
     t20 = -t19
-    t21 = libdevice.fabsf(t17)
-    t22 = fmul(t18, t18)
-    t23 = libdevice.fmaf(t18, t18, -t22)
-    if t14:
-        t25 = f32(1.0) < t21
-        t26 = t17 if t25 else f32(1.0)
-        t27 = fmul(t26, t26)
-        t28 = f32(1.0) if t25 else t17
-        t29 = fmul(t28, t28)
-        t30 = fsub(fadd(fadd(fsub(t27, t22), t29), libdevice.fmaf(t26, t26, -t27)), t23)
-        t24 = fadd(t30, libdevice.fmaf(t28, t28, -t29))
-    else:
-        t31 = t21 < f32(1.0)
-        t32 = f32(1.0) if t31 else t17
-        t33 = fmul(t32, t32)
-        t34 = t17 if t31 else f32(1.0)
-        t35 = fmul(t34, t34)
-        t36 = fsub(fadd(fadd(fsub(t33, t22), t35), libdevice.fmaf(t32, t32, -t33)), t23)
-        t24 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
-    t37 = fdiv(t24, fadd(t18, t18))
-    t38 = fdiv(t17, t18)
-    t39 = -t17
-    t40 = inverse(t16)
-    t41 = inverse(t18)
-    if t14:
-        t43 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, delta, t1), t8), fmul(t17, delta_low)), t40))
-        t44 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, t1), t8), fmul(t19, fadd(t37, t43))), t41)
-        t42 = fadd(t19, t44) if fsub(t44, t44) == f32(0.0) else t19
-    else:
-        t45 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-        t46 = fmul(t19, t45)
-        t47 = fmul(t38, fmul(fsub(fadd(libdevice.fmaf(t39, t2, delta), delta_low), fmul(t17, t9)), t40))
-        t48 = fmul(fsub(fadd(libdevice.fmaf(t20, t18, delta), delta_low), fmul(t19, fadd(t37, t47))), t41)
-        t49 = fadd(libdevice.fmaf(t19, t45, -t46), fmul(t48, t45))
-        t42 = fadd(t46, t49) if fsub(t49, t49) == f32(0.0) else t46
-    t50 = -t42
-    return t42, t50
-
-
-# Together, so that what they share is computed once.
-@core
-def value_and_grad_device32(input, target, delta, delta_low):
-    t1 = fsub(input, target)
-    t2 = libdevice.fabsf(t1)
-    t3 = -fmul(delta, f32(65536.0))
-    t4 = fadd(t2, t3)
-    t5 = fsub(t4, t2)
-    t6 = t1 < f32(0.0)
-    t7 = fsub(t1, input)
-    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
-    t9 = -t8 if t6 else t8
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -fmul(delta_low, f32(65536.0)))
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
-    t15 = t1 if t14 else delta
-    t16 = delta if t14 else t2
-    t17 = fdiv(t15, t16)
-    t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
-    t19 = fadd(t18, f32(1.0))
-    t20 = fadd(t18, t17)
-    t21 = t19 if t14 else t20
-    t22 = fdiv(t15, t21)
-    t23 = -t22
+    t21 = fdiv(t17, t18)
+    t22 = -t17
+    t23 = inverse(t16)
     t24 = libdevice.fabsf(t17)
     t25 = fmul(t18, t18)
     t26 = libdevice.fmaf(t18, t18, -t25)
@@ -475,40 +426,103 @@ def value_and_grad_device32(input, target, delta, delta_low):
         t39 = fsub(fadd(fadd(fsub(t36, t25), t38), libdevice.fmaf(t35, t35, -t36)), t26)
         t27 = fadd(t39, libdevice.fmaf(t37, t37, -t38))
     t40 = fdiv(t27, fadd(t18, t18))
-    t41 = fdiv(t17, t18)
-    t42 = -t17
-    t43 = inverse(t16)
-    t44 = fmul(t41, fmul(fsub(fadd(libdevice.fmaf(t42, delta, t1), t8), fmul(t17, delta_low)), t43))
-    t45 = fadd(t40, t44)
-    t46 = inverse(t21)
-    t47 = fmul(fsub(fadd(libdevice.fmaf(t42, t2, delta), delta_low), fmul(t17, t9)), t43)
-    t48 = fadd(t40, fmul(t41, t47))
+    t41 = inverse(t18)
     if t14:
-        t50 = fmul(t22, t1)
-        t51 = fsub(t19, t18)
-        t52 = fmul(t22, fadd(fadd(fsub(t18, fsub(t19, t51)), fsub(f32(1.0), t51)), t45))
-        t53 = fmul(fmul(fsub(fadd(libdevice.fmaf(t23, t19, t1), t8), t52), t46), t1)
-        t54 = fadd(fadd(libdevice.fmaf(t22, t1, -t50), fmul(t22, t8)), t53)
-        t49 = fadd(t50, t54) if fsub(t54, t54) == f32(0.0) else t50
+        t43 = fmul(libdevice.fmaf(t22, delta_low, fadd(libdevice.fmaf(t22, delta, t1), t8)), t23)
+        t44 = libdevice.fmaf(t20, libdevice.fmaf(t21, t43, t40), fadd(libdevice.fmaf(t20, t18, t1), t8))
+        t45 = fmul(t44, t41)
+        t42 = fadd(t19, t45) if libdevice.fabsf(t45) < f32(math.inf) else t19
     else:
-        t55 = fmul(t22, t2)
-        t56 = fsub(t20, t18)
-        t57 = fmul(t22, fadd(fadd(fadd(fsub(t18, fsub(t20, t56)), fsub(t17, t56)), t48), t47))
-        t58 = fmul(fmul(fsub(fadd(libdevice.fmaf(t23, t20, delta), delta_low), t57), t46), t2)
-        t59 = fadd(fadd(libdevice.fmaf(t22, t2, -t55), fmul(t22, t9)), t58)
-        t49 = fadd(t55, t59) if fsub(t59, t59) == f32(0.0) else t55
+        t46 = fmul(libdevice.fmaf(t22, t9, fadd(libdevice.fmaf(t22, t2, delta), delta_low)), t23)
+        t47 = libdevice.fmaf(t20, libdevice.fmaf(t21, t46, t40), fadd(libdevice.fmaf(t20, t18, delta), delta_low))
+        t48 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+        t49 = fmul(t19, t48)
+        t50 = libdevice.fmaf(fmul(t47, t41), t48, libdevice.fmaf(t19, t48, -t49))
+        t42 = fadd(t49, t50) if libdevice.fabsf(t50) < f32(math.inf) else t49
+    t51 = -t42
+    return t42, t51
+
+
+# Together, so that what they share is computed once.
+@core
+def value_and_grad_device32(input, target, delta, delta_low):
+    t1 = fsub(input, target)
+    t2 = libdevice.fabsf(t1)
+    t3 = -fmul(delta, f32(65536.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = t1 < f32(0.0)
+    t7 = fsub(t1, input)
+    t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
+    t9 = -t8 if t6 else t8
+    t10 = libdevice.fmaf(-delta_low, f32(65536.0), fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9))
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) <= f32(0.0)
+    t15 = t1 if t14 else delta
+    t16 = delta if t14 else t2
+    t17 = fdiv(t15, t16)
+    t18 = libdevice.hypotf(t17 if t14 else f32(1.0), f32(1.0) if t14 else t17)
+    t19 = fadd(t18, f32(1.0))
+    t20 = fadd(t18, t17)
+    t21 = t19 if t14 else t20
+    t22 = fdiv(t15, t21)
+    t23 = -t22
+    t24 = fdiv(t17, t18)
+    t25 = -t17
+    t26 = inverse(t16)
+    t27 = libdevice.fabsf(t17)
+    t28 = fmul(t18, t18)
+    t29 = libdevice.fmaf(t18, t18, -t28)
+    if t14:
+        t31 = f32(1.0) < t27
+        t32 = t17 if t31 else f32(1.0)
+        t33 = fmul(t32, t32)
+        t34 = f32(1.0) if t31 else t17
+        t35 = fmul(t34, t34)
+        t36 = fsub(fadd(fadd(fsub(t33, t28), t35), libdevice.fmaf(t32, t32, -t33)), t29)
+        t30 = fadd(t36, libdevice.fmaf(t34, t34, -t35))
+    else:
+        t37 = t27 < f32(1.0)
+        t38 = f32(1.0) if t37 else t17
+        t39 = fmul(t38, t38)
+        t40 = t17 if t37 else f32(1.0)
+        t41 = fmul(t40, t40)
+        t42 = fsub(fadd(fadd(fsub(t39, t28), t41), libdevice.fmaf(t38, t38, -t39)), t29)
+        t30 = fadd(t42, libdevice.fmaf(t40, t40, -t41))
+    t43 = fdiv(t30, fadd(t18, t18))
+    t44 = fmul(libdevice.fmaf(t25, delta_low, fadd(libdevice.fmaf(t25, delta, t1), t8)), t26)
+    t45 = libdevice.fmaf(t24, t44, t43)
+    t46 = inverse(t21)
+    t47 = fmul(libdevice.fmaf(t25, t9, fadd(libdevice.fmaf(t25, t2, delta), delta_low)), t26)
+    t48 = libdevice.fmaf(t24, t47, t43)
+    if t14:
+        t50 = fsub(t19, t18)
+        t51 = fadd(fadd(fsub(t18, fsub(t19, t50)), fsub(f32(1.0), t50)), t45)
+        t52 = fmul(t22, t1)
+        t53 = fmul(libdevice.fmaf(t23, t51, fadd(libdevice.fmaf(t23, t19, t1), t8)), t46)
+        t54 = libdevice.fmaf(t53, t1, libdevice.fmaf(t22, t8, libdevice.fmaf(t22, t1, -t52)))
+        t49 = fadd(t52, t54) if libdevice.fabsf(t54) < f32(math.inf) else t52
+    else:
+        t55 = fsub(t20, t18)
+        t56 = fadd(fadd(fadd(fsub(t18, fsub(t20, t55)), fsub(t17, t55)), t48), t47)
+        t57 = fmul(t22, t2)
+        t58 = fmul(libdevice.fmaf(t23, t56, fadd(libdevice.fmaf(t23, t20, delta), delta_low)), t46)
+        t59 = libdevice.fmaf(t58, t2, libdevice.fmaf(t22, t9, libdevice.fmaf(t22, t2, -t57)))
+        t49 = fadd(t57, t59) if libdevice.fabsf(t59) < f32(math.inf) else t57
     t60 = fdiv(t15, t18)
     t61 = -t60
     t62 = inverse(t18)
     if t14:
-        t64 = fmul(fsub(fadd(libdevice.fmaf(t61, t18, t1), t8), fmul(t60, t45)), t62)
-        t63 = fadd(t60, t64) if fsub(t64, t64) == f32(0.0) else t60
+        t64 = fmul(libdevice.fmaf(t61, t45, fadd(libdevice.fmaf(t61, t18, t1), t8)), t62)
+        t63 = fadd(t60, t64) if libdevice.fabsf(t64) < f32(math.inf) else t60
     else:
         t65 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
         t66 = fmul(t60, t65)
-        t67 = fmul(fmul(fsub(fadd(libdevice.fmaf(t61, t18, delta), delta_low), fmul(t60, t48)), t62), t65)
-        t68 = fadd(libdevice.fmaf(t60, t65, -t66), t67)
-        t63 = fadd(t66, t68) if fsub(t68, t68) == f32(0.0) else t66
+        t67 = fmul(libdevice.fmaf(t61, t48, fadd(libdevice.fmaf(t61, t18, delta), delta_low)), t62)
+        t68 = libdevice.fmaf(t67, t65, libdevice.fmaf(t60, t65, -t66))
+        t63 = fadd(t66, t68) if libdevice.fabsf(t68) < f32(math.inf) else t66
     t69 = -t63
     return t49, t63, t69
 

@@ -6,6 +6,8 @@ r = target - input
 return q * r if r >= 0 else (q - 1) * r
 """
 
+import math
+
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -17,45 +19,47 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 @core
 def value_device32(input, target, q, q_low):
     t1 = fsub(input, target)
-    t2 = -fmul(q, t1)
-    t3 = fsub(t1, input)
-    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
-    t5 = -fadd(fadd(libdevice.fmaf(q, t1, t2), fmul(q, t4)), fmul(q_low, t1))
+    t2 = fsub(t1, input)
+    t3 = fadd(fsub(input, fsub(t1, t2)), fsub(-target, t2))
+    t4 = -fmul(q, t1)
+    t5 = libdevice.fmaf(q_low, t1, libdevice.fmaf(q, t3, libdevice.fmaf(q, t1, t4)))
     t6 = fadd(q, f32(-1.0))
-    t7 = -fmul(t1, t6)
-    t8 = fsub(t6, q)
-    t9 = fmul(t1, fadd(fadd(fsub(q, fsub(t6, t8)), fsub(f32(-1.0), t8)), q_low))
-    t10 = -fadd(fadd(libdevice.fmaf(t1, t6, t7), t9), fmul(t4, t6))
-    t11 = fadd(t7, t10) if fsub(t10, t10) == f32(0.0) else t7
-    return (fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2) if t1 <= f32(0.0) else t11
+    t7 = fsub(t6, q)
+    t8 = -fmul(t1, t6)
+    t9 = fadd(fadd(fsub(q, fsub(t6, t7)), fsub(f32(-1.0), t7)), q_low)
+    t10 = libdevice.fmaf(t3, t6, libdevice.fmaf(t1, t9, libdevice.fmaf(t1, t6, t8)))
+    t11 = fadd(t8, -t10) if libdevice.fabsf(t10) < f32(math.inf) else t8
+    return (fadd(t4, -t5) if libdevice.fabsf(t5) < f32(math.inf) else t4) if t1 <= f32(0.0) else t11
 
 
 # where -r >= 0: -q (compensated)
 # where -r < 0: 1 - q (compensated)
 @core
 def grad_input_device32(input, target, q, q_low):
-    t1 = -q_low
-    t2 = -q
-    t3 = fadd(t2, f32(1.0))
-    t4 = fsub(t3, t2)
-    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), t1)
-    t6 = fadd(t2, t1) if fsub(t1, t1) == f32(0.0) else t2
-    t7 = t6 if fsub(input, target) <= f32(0.0) else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
-    return target if target != target else input if input != input else t7
+    t1 = -q
+    t2 = -q_low
+    t3 = fadd(t1, f32(1.0))
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(f32(1.0), t4)), t2)
+    t6 = fadd(t1, t2) if libdevice.fabsf(q_low) < f32(math.inf) else t1
+    t7 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t8 = input if input != input else t6 if fsub(input, target) <= f32(0.0) else t7
+    return target if target != target else t8
 
 
 # where -r >= 0: -q (compensated)
 # where -r < 0: 1 - q (compensated)
 @core
 def grad_target_device32(input, target, q, q_low):
-    t1 = -q_low
-    t2 = -q
-    t3 = fadd(t2, f32(1.0))
-    t4 = fsub(t3, t2)
-    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), t1)
-    t6 = fadd(t2, t1) if fsub(t1, t1) == f32(0.0) else t2
-    t7 = t6 if fsub(input, target) <= f32(0.0) else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
-    return -(target if target != target else input if input != input else t7)
+    t1 = -q
+    t2 = -q_low
+    t3 = fadd(t1, f32(1.0))
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(f32(1.0), t4)), t2)
+    t6 = fadd(t1, t2) if libdevice.fabsf(q_low) < f32(math.inf) else t1
+    t7 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t8 = input if input != input else t6 if fsub(input, target) <= f32(0.0) else t7
+    return -(target if target != target else t8)
 
 
 # 0 (compensated)
@@ -79,16 +83,17 @@ def grad_q_device32(input, target, q, q_low):
 # Together, so that what they share is computed once.
 @core
 def grads_device32(input, target, q, q_low):
-    t1 = -q_low
-    t2 = -q
-    t3 = fadd(t2, f32(1.0))
-    t4 = fsub(t3, t2)
-    t5 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), t1)
-    t6 = fadd(t2, t1) if fsub(t1, t1) == f32(0.0) else t2
-    t7 = t6 if fsub(input, target) <= f32(0.0) else fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
-    t8 = target if target != target else input if input != input else t7
-    t9 = -t8
-    return t8, t9
+    t1 = -q
+    t2 = -q_low
+    t3 = fadd(t1, f32(1.0))
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(f32(1.0), t4)), t2)
+    t6 = fadd(t1, t2) if libdevice.fabsf(q_low) < f32(math.inf) else t1
+    t7 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t8 = input if input != input else t6 if fsub(input, target) <= f32(0.0) else t7
+    t9 = target if target != target else t8
+    t10 = -t9
+    return t9, t10
 
 
 # Together, so that what they share is computed once.
@@ -96,25 +101,25 @@ def grads_device32(input, target, q, q_low):
 def value_and_grad_device32(input, target, q, q_low):
     t1 = fsub(input, target)
     t2 = t1 <= f32(0.0)
-    t3 = -fmul(q, t1)
-    t4 = fsub(t1, input)
-    t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
-    t6 = -fadd(fadd(libdevice.fmaf(q, t1, t3), fmul(q, t5)), fmul(q_low, t1))
+    t3 = fsub(t1, input)
+    t4 = fadd(fsub(input, fsub(t1, t3)), fsub(-target, t3))
+    t5 = -fmul(q, t1)
+    t6 = libdevice.fmaf(q_low, t1, libdevice.fmaf(q, t4, libdevice.fmaf(q, t1, t5)))
     t7 = fadd(q, f32(-1.0))
-    t8 = -fmul(t1, t7)
-    t9 = fsub(t7, q)
-    t10 = fmul(t1, fadd(fadd(fsub(q, fsub(t7, t9)), fsub(f32(-1.0), t9)), q_low))
-    t11 = -fadd(fadd(libdevice.fmaf(t1, t7, t8), t10), fmul(t5, t7))
-    t12 = fadd(t8, t11) if fsub(t11, t11) == f32(0.0) else t8
-    t13 = -q_low
-    t14 = -q
-    t15 = fadd(t14, f32(1.0))
-    t16 = fsub(t15, t14)
-    t17 = fadd(fadd(fsub(t14, fsub(t15, t16)), fsub(f32(1.0), t16)), t13)
-    t18 = fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
-    t19 = input if input != input else t18 if t2 else fadd(t15, t17) if fsub(t17, t17) == f32(0.0) else t15
-    t20 = target if target != target else t19
-    t21 = (fadd(t3, t6) if fsub(t6, t6) == f32(0.0) else t3) if t2 else t12
+    t8 = fsub(t7, q)
+    t9 = -fmul(t1, t7)
+    t10 = fadd(fadd(fsub(q, fsub(t7, t8)), fsub(f32(-1.0), t8)), q_low)
+    t11 = libdevice.fmaf(t4, t7, libdevice.fmaf(t1, t10, libdevice.fmaf(t1, t7, t9)))
+    t12 = fadd(t9, -t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
+    t13 = -q
+    t14 = -q_low
+    t15 = fadd(t13, f32(1.0))
+    t16 = fsub(t15, t13)
+    t17 = fadd(fadd(fsub(t13, fsub(t15, t16)), fsub(f32(1.0), t16)), t14)
+    t18 = fadd(t13, t14) if libdevice.fabsf(q_low) < f32(math.inf) else t13
+    t19 = t18 if t2 else fadd(t15, t17) if libdevice.fabsf(t17) < f32(math.inf) else t15
+    t20 = target if target != target else input if input != input else t19
+    t21 = (fadd(t5, -t6) if libdevice.fabsf(t6) < f32(math.inf) else t5) if t2 else t12
     t22 = -t20
     return t21, t20, t22
 

@@ -9,6 +9,8 @@ share = exp(near) / (exp(near) + exp(far))
 return share**2 + (1 - exp(far) / (exp(near) + exp(far)))**2
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -75,23 +77,20 @@ def value_f32_m0_core_no_swap(anchor_D1, negative_D1):
 @core
 def value_f32_y0_core_no_swap(m0, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
-    t2 = fmul(m0, t1)
+    t2 = fmul(t1, m0)
     t3 = fsub(t1, anchor_D)
-    t4 = fmul(m0, fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-negative_D, t3)))
-    t5 = fadd(libdevice.fmaf(m0, t1, -t2), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t4 = fmul(fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-negative_D, t3)), m0)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    return t2, t6
 
 
 # s0 = sum over D.1 of y0[D.1]**2
 @core
 def value_f32_s0_core_no_swap(y0_D1, y0_D1_l):
     t1 = fmul(y0_D1, y0_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_D1, y0_D1, -t1), fmul(y0_D1, y0_D1_l)), fmul(y0_D1_l, y0_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_D1_l, y0_D1, libdevice.fmaf(y0_D1, y0_D1_l, libdevice.fmaf(y0_D1, y0_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -105,23 +104,20 @@ def value_f32_m1_core_no_swap(anchor_D1, positive_D1):
 @core
 def value_f32_y1_core_no_swap(m1, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
-    t2 = fmul(m1, t1)
+    t2 = fmul(t1, m1)
     t3 = fsub(t1, anchor_D)
-    t4 = fmul(m1, fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-positive_D, t3)))
-    t5 = fadd(libdevice.fmaf(m1, t1, -t2), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t4 = fmul(fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-positive_D, t3)), m1)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    return t2, t6
 
 
 # s1 = sum over D.1 of y1[D.1]**2
 @core
 def value_f32_s1_core_no_swap(y1_D1, y1_D1_l):
     t1 = fmul(y1_D1, y1_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y1_D1, y1_D1, -t1), fmul(y1_D1, y1_D1_l)), fmul(y1_D1_l, y1_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y1_D1_l, y1_D1, libdevice.fmaf(y1_D1, y1_D1_l, libdevice.fmaf(y1_D1, y1_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -139,21 +135,23 @@ def value_f32_out_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t9 = fadd(f32(1.0), t7)
     t10 = inverse(t9)
     t11 = fmul(t8, t10)
-    t12 = fmul(t11, f32(2.0))
-    t13 = fmul(t12, t11)
-    t14 = fsub(t9, f32(1.0))
-    t15 = fsub(libdevice.fmaf(-t11, t9, t8), fmul(t11, fadd(fsub(f32(1.0), fsub(t9, t14)), fsub(t7, t14))))
-    t16 = fsub(t5, t2)
-    t17 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t18 = -fmul(fadd(libdevice.fmaf(t2, m0, t1), t17), inverse(m0))
-    t19 = fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), inverse(fadd(t3, t3)))
-    t20 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), t19), inverse(m1))
+    t12 = -t11
+    t13 = fsub(t9, f32(1.0))
+    t14 = libdevice.fmaf(t12, fadd(fsub(f32(1.0), fsub(t9, t13)), fsub(t7, t13)), libdevice.fmaf(t12, t9, t8))
+    t15 = fadd(libdevice.fmaf(-t3, t3, s1), s1_l)
+    t16 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t17 = fsub(t5, t2)
+    t18 = -libdevice.fmaf(t16, inverse(fadd(t1, t1)), libdevice.fmaf(t2, m0, t1))
+    t19 = libdevice.fmaf(t18, inverse(m0), fadd(fsub(t2, fsub(t5, t17)), fsub(t4, t17)))
+    t20 = libdevice.fmaf(t15, inverse(fadd(t3, t3)), libdevice.fmaf(-t4, m1, t3))
     t21 = t7 if t6 else f32(1.0)
     t22 = fmul(t21, t10)
-    t23 = fadd(fadd(fadd(fsub(t2, fsub(t5, t16)), fsub(t4, t16)), t18), t20)
-    t24 = fadd(fmul(t15, t10), fmul(t23, fmul(t11, libdevice.fmaf(libdevice.fmaf(-t22, t9, t21), t10, t22))))
-    t25 = fadd(fadd(libdevice.fmaf(t12, t11, -t13), fmul(t12, t24)), fmul(fmul(t24, f32(2.0)), t11))
-    return fadd(t13, t25) if fsub(t25, t25) == f32(0.0) else t13
+    t23 = fmul(t11, libdevice.fmaf(libdevice.fmaf(-t22, t9, t21), t10, t22))
+    t24 = fadd(fmul(t14, t10), fmul(libdevice.fmaf(t20, inverse(m1), t19), t23))
+    t25 = fmul(t11, f32(2.0))
+    t26 = fmul(t25, t11)
+    t27 = libdevice.fmaf(fmul(t24, f32(2.0)), t11, libdevice.fmaf(t25, t24, libdevice.fmaf(t25, t11, -t26)))
+    return fadd(t26, t27) if libdevice.fabsf(t27) < f32(math.inf) else t26
 
 
 # m0 = scale over D.1 of anchor[D.1] - negative[D.1]
@@ -260,24 +258,27 @@ def vjp_f32_e0_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t10 = fadd(f32(1.0), t8)
     t11 = inverse(t10)
     t12 = fmul(t9, t11)
-    t13 = expf_low(t7)
+    t13 = -t12
     t14 = fsub(t10, f32(1.0))
-    t15 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t10, t14)), fsub(t8, t14)), t13))
-    t16 = fsub(t5, t2)
-    t17 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t18 = -fmul(fadd(libdevice.fmaf(t2, m0, t1), t17), inverse(m0))
-    t19 = fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), inverse(fadd(t3, t3)))
-    t20 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), t19), inverse(m1))
-    t21 = t8 if t6 else f32(1.0)
-    t22 = fmul(t21, t11)
-    t23 = fmul(t12, libdevice.fmaf(libdevice.fmaf(-t22, t10, t21), t11, t22))
-    t24 = fmul(fsub(fadd(libdevice.fmaf(-t12, t10, t9), f32(0.0) if t6 else t13), t15), t11)
-    t25 = fadd(t24, fmul(fadd(fadd(fadd(fsub(t2, fsub(t5, t16)), fsub(t4, t16)), t18), t20), t23))
-    t26 = fsub(t25, t25) == f32(0.0)
-    t27 = fadd(t12, t25)
-    t28 = t27 if t26 else t12
-    t29 = (fsub(t25, fsub(t27, t12)) if t26 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t15 = expf_low(t7)
+    t16 = fadd(fadd(fsub(f32(1.0), fsub(t10, t14)), fsub(t8, t14)), t15)
+    t17 = fadd(libdevice.fmaf(-t3, t3, s1), s1_l)
+    t18 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t19 = fsub(t5, t2)
+    t20 = -libdevice.fmaf(t18, inverse(fadd(t1, t1)), libdevice.fmaf(t2, m0, t1))
+    t21 = libdevice.fmaf(t20, inverse(m0), fadd(fsub(t2, fsub(t5, t19)), fsub(t4, t19)))
+    t22 = libdevice.fmaf(t17, inverse(fadd(t3, t3)), libdevice.fmaf(-t4, m1, t3))
+    t23 = t8 if t6 else f32(1.0)
+    t24 = fmul(t23, t11)
+    t25 = fmul(t12, libdevice.fmaf(libdevice.fmaf(-t24, t10, t23), t11, t24))
+    t26 = fmul(libdevice.fmaf(t13, t16, fadd(libdevice.fmaf(t13, t10, t9), f32(0.0) if t6 else t15)), t11)
+    t27 = fadd(t26, fmul(libdevice.fmaf(t22, inverse(m1), t21), t25))
+    t28 = libdevice.fabsf(t27) < f32(math.inf)
+    t29 = fadd(t12, t27)
+    t30 = t29 if t28 else t12
+    t31 = fsub(t27, fsub(t29, t12)) if t28 else f32(0.0)
+    t32 = t31 if libdevice.fabsf(t30) < f32(math.inf) else f32(0.0)
+    return t30, t32
 
 
 # e1 = sigmoid(-sqrt(s1)/m1 + sqrt(s0)/m0)
@@ -295,24 +296,27 @@ def vjp_f32_e1_core_no_swap(m0, m1, s0, s0_l, s1, s1_l):
     t10 = fadd(f32(1.0), t8)
     t11 = inverse(t10)
     t12 = fmul(t9, t11)
-    t13 = expf_low(t7)
+    t13 = -t12
     t14 = fsub(t10, f32(1.0))
-    t15 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t10, t14)), fsub(t8, t14)), t13))
-    t16 = fsub(t5, t2)
-    t17 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t18 = fmul(fadd(libdevice.fmaf(-t2, m0, t1), t17), inverse(m0))
-    t19 = fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), inverse(fadd(t3, t3)))
-    t20 = -fmul(fadd(libdevice.fmaf(t4, m1, t3), t19), inverse(m1))
-    t21 = t8 if t6 else f32(1.0)
-    t22 = fmul(t21, t11)
-    t23 = fmul(t12, libdevice.fmaf(libdevice.fmaf(-t22, t10, t21), t11, t22))
-    t24 = fmul(fsub(fadd(libdevice.fmaf(-t12, t10, t9), f32(0.0) if t6 else t13), t15), t11)
-    t25 = fadd(t24, fmul(fadd(fadd(fadd(fsub(t2, fsub(t5, t16)), fsub(t4, t16)), t18), t20), t23))
-    t26 = fsub(t25, t25) == f32(0.0)
-    t27 = fadd(t12, t25)
-    t28 = t27 if t26 else t12
-    t29 = (fsub(t25, fsub(t27, t12)) if t26 else f32(0.0)) if fsub(t28, t28) == f32(0.0) else f32(0.0)
-    return t28, t29
+    t15 = expf_low(t7)
+    t16 = fadd(fadd(fsub(f32(1.0), fsub(t10, t14)), fsub(t8, t14)), t15)
+    t17 = fadd(libdevice.fmaf(-t3, t3, s1), s1_l)
+    t18 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t19 = fsub(t5, t2)
+    t20 = libdevice.fmaf(t18, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t21 = libdevice.fmaf(t20, inverse(m0), fadd(fsub(t2, fsub(t5, t19)), fsub(t4, t19)))
+    t22 = -libdevice.fmaf(t17, inverse(fadd(t3, t3)), libdevice.fmaf(t4, m1, t3))
+    t23 = t8 if t6 else f32(1.0)
+    t24 = fmul(t23, t11)
+    t25 = fmul(t12, libdevice.fmaf(libdevice.fmaf(-t24, t10, t23), t11, t24))
+    t26 = fmul(libdevice.fmaf(t13, t16, fadd(libdevice.fmaf(t13, t10, t9), f32(0.0) if t6 else t15)), t11)
+    t27 = fadd(t26, fmul(libdevice.fmaf(t22, inverse(m1), t21), t25))
+    t28 = libdevice.fabsf(t27) < f32(math.inf)
+    t29 = fadd(t12, t27)
+    t30 = t29 if t28 else t12
+    t31 = fsub(t27, fsub(t29, t12)) if t28 else f32(0.0)
+    t32 = t31 if libdevice.fabsf(t30) < f32(math.inf) else f32(0.0)
+    return t30, t32
 
 
 # s3 = 2*e0**2*e1*(0 if Eq(s1, 0) else 1/sqrt(s1))
@@ -321,26 +325,29 @@ def vjp_f32_s3_core_no_swap(e0, e0_l, e1, e1_l, s1, s1_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e1)
-    t4 = fadd(s1, f32(-0.0))
-    t5 = fsub(t4, s1)
-    t6 = fadd(fadd(fsub(s1, fsub(t4, t5)), fsub(f32(-0.0), t5)), s1_l)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0)
-    t10 = libdevice.fsqrt_rn(s1)
-    t11 = fdiv(f32(1.0), t10)
-    t12 = f32(0.0) if t9 else t11
-    t13 = fmul(t3, t12)
-    t14 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, s1), s1_l), inverse(fadd(t10, t10))))
-    t15 = fmul(t3, f32(0.0) if t9 else fmul(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), inverse(t10)))
-    t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t16), t12)
-    t18 = fadd(fadd(libdevice.fmaf(t3, t12, -t13), t15), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t13, t18)
-    t21 = t20 if t19 else t13
-    t22 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
-    return t21, t22
+    t4 = libdevice.fmaf(fmul(e0_l, f32(2.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    t5 = fadd(s1, f32(-0.0))
+    t6 = fsub(t5, s1)
+    t7 = fadd(fadd(fsub(s1, fsub(t5, t6)), fsub(f32(-0.0), t6)), s1_l)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = (t9 if t8 else t5) == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) == f32(0.0)
+    t11 = libdevice.fsqrt_rn(s1)
+    t12 = fdiv(f32(1.0), t11)
+    t13 = f32(0.0) if t10 else t12
+    t14 = -t12
+    t15 = fmul(fadd(libdevice.fmaf(-t11, t11, s1), s1_l), inverse(fadd(t11, t11)))
+    t16 = fmul(libdevice.fmaf(t14, t15, libdevice.fmaf(t14, t11, f32(1.0))), inverse(t11))
+    t17 = fmul(t3, t13)
+    t18 = libdevice.fmaf(t4, e1, libdevice.fmaf(t2, e1_l, libdevice.fmaf(t2, e1, -t3)))
+    t19 = libdevice.fmaf(t3, f32(0.0) if t10 else t16, libdevice.fmaf(t3, t13, -t17))
+    t20 = libdevice.fmaf(t18, t13, t19)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = fadd(t17, t20)
+    t23 = t22 if t21 else t17
+    t24 = fsub(t20, fsub(t22, t17)) if t21 else f32(0.0)
+    t25 = t24 if libdevice.fabsf(t23) < f32(math.inf) else f32(0.0)
+    return t23, t25
 
 
 # s4 = -2*e0**2*e1*(0 if Eq(s0, 0) else 1/sqrt(s0))
@@ -349,26 +356,29 @@ def vjp_f32_s4_core_no_swap(e0, e0_l, e1, e1_l, s0, s0_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e1)
-    t4 = fadd(s0, f32(-0.0))
-    t5 = fsub(t4, s0)
-    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0)
-    t10 = libdevice.fsqrt_rn(s0)
-    t11 = fdiv(f32(1.0), t10)
-    t12 = f32(0.0) if t9 else t11
-    t13 = -fmul(t3, t12)
-    t14 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), inverse(fadd(t10, t10))))
-    t15 = fmul(t3, f32(0.0) if t9 else fmul(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), inverse(t10)))
-    t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e1)
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e1, -t3), fmul(t2, e1_l)), t16), t12)
-    t18 = -fadd(fadd(libdevice.fmaf(t3, t12, t13), t15), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t13, t18)
-    t21 = t20 if t19 else t13
-    t22 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
-    return t21, t22
+    t4 = libdevice.fmaf(fmul(e0_l, f32(2.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    t5 = fadd(s0, f32(-0.0))
+    t6 = fsub(t5, s0)
+    t7 = fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(f32(-0.0), t6)), s0_l)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = (t9 if t8 else t5) == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) == f32(0.0)
+    t11 = libdevice.fsqrt_rn(s0)
+    t12 = fdiv(f32(1.0), t11)
+    t13 = f32(0.0) if t10 else t12
+    t14 = -t12
+    t15 = fmul(fadd(libdevice.fmaf(-t11, t11, s0), s0_l), inverse(fadd(t11, t11)))
+    t16 = fmul(libdevice.fmaf(t14, t15, libdevice.fmaf(t14, t11, f32(1.0))), inverse(t11))
+    t17 = -fmul(t3, t13)
+    t18 = libdevice.fmaf(t4, e1, libdevice.fmaf(t2, e1_l, libdevice.fmaf(t2, e1, -t3)))
+    t19 = libdevice.fmaf(t18, t13, libdevice.fmaf(t3, f32(0.0) if t10 else t16, libdevice.fmaf(t3, t13, t17)))
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
+    t21 = -t19
+    t22 = fadd(t17, t21)
+    t23 = t22 if t20 else t17
+    t24 = fsub(t21, fsub(t22, t17)) if t20 else f32(0.0)
+    t25 = t24 if libdevice.fabsf(t23) < f32(math.inf) else f32(0.0)
+    return t23, t25
 
 
 # danchor[D] = g*(2*s3*y1[D] + 2*s4*y0[D])
@@ -379,13 +389,13 @@ def vjp_f32_danchor_core_no_swap(g, s3, s3_l, s4, s4_l, y0_D, y0_D_l, y1_D, y1_D
     t3 = fmul(y1_D, f32(2.0))
     t4 = fmul(t3, s3)
     t5 = fadd(t2, t4)
-    t6 = fmul(g, t5)
-    t7 = fsub(t5, t2)
-    t8 = fadd(fadd(libdevice.fmaf(t1, s4, -t2), fmul(t1, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    t9 = fadd(fadd(libdevice.fmaf(t3, s3, -t4), fmul(t3, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
-    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t2)
+    t7 = libdevice.fmaf(fmul(y0_D_l, f32(2.0)), s4, libdevice.fmaf(t1, s4_l, libdevice.fmaf(t1, s4, -t2)))
+    t8 = libdevice.fmaf(fmul(y1_D_l, f32(2.0)), s3, libdevice.fmaf(t3, s3_l, libdevice.fmaf(t3, s3, -t4)))
+    t9 = fmul(g, t5)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
+    t11 = libdevice.fmaf(g, t10, libdevice.fmaf(g, t5, -t9))
+    return fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
 
 
 # dpositive[D] = -2*g*s3*y1[D]
@@ -394,9 +404,9 @@ def vjp_f32_dpositive_core_no_swap(g, s3, s3_l, y1_D, y1_D_l):
     t1 = fmul(y1_D, f32(2.0))
     t2 = fmul(t1, g)
     t3 = -fmul(t2, s3)
-    t4 = fmul(fadd(libdevice.fmaf(t1, g, -t2), fmul(fmul(y1_D_l, f32(2.0)), g)), s3)
-    t5 = -fadd(fadd(libdevice.fmaf(t2, s3, t3), fmul(t2, s3_l)), t4)
-    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t4 = libdevice.fmaf(fmul(y1_D_l, f32(2.0)), g, libdevice.fmaf(t1, g, -t2))
+    t5 = libdevice.fmaf(t4, s3, libdevice.fmaf(t2, s3_l, libdevice.fmaf(t2, s3, t3)))
+    return fadd(t3, -t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # dnegative[D] = -2*g*s4*y0[D]
@@ -405,9 +415,9 @@ def vjp_f32_dnegative_core_no_swap(g, s4, s4_l, y0_D, y0_D_l):
     t1 = fmul(y0_D, f32(2.0))
     t2 = fmul(t1, g)
     t3 = -fmul(t2, s4)
-    t4 = fmul(fadd(libdevice.fmaf(t1, g, -t2), fmul(fmul(y0_D_l, f32(2.0)), g)), s4)
-    t5 = -fadd(fadd(libdevice.fmaf(t2, s4, t3), fmul(t2, s4_l)), t4)
-    return fadd(t3, t5) if fsub(t5, t5) == f32(0.0) else t3
+    t4 = libdevice.fmaf(fmul(y0_D_l, f32(2.0)), g, libdevice.fmaf(t1, g, -t2))
+    t5 = libdevice.fmaf(t4, s4, libdevice.fmaf(t2, s4_l, libdevice.fmaf(t2, s4, t3)))
+    return fadd(t3, -t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # e0 = sigmoid(sqrt(s1)/m1 - sqrt(s0)/m0)
@@ -570,8 +580,8 @@ def vjp_f64_dnegative_core_no_swap(g, s4, s4_l, y0_D, y0_D_l):
 def value_and_grad_f32_out_core_no_swap(e0, e0_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
-    t3 = fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = libdevice.fmaf(fmul(e0_l, f32(2.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    return fadd(t2, t3) if libdevice.fabsf(t3) < f32(math.inf) else t2
 
 
 # out = 2*e0**2
@@ -3088,23 +3098,20 @@ def value_f32_m0_core_swap(anchor_D1, positive_D1):
 @core
 def value_f32_y0_core_swap(m0, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
-    t2 = fmul(m0, t1)
+    t2 = fmul(t1, m0)
     t3 = fsub(t1, anchor_D)
-    t4 = fmul(m0, fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-positive_D, t3)))
-    t5 = fadd(libdevice.fmaf(m0, t1, -t2), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t4 = fmul(fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-positive_D, t3)), m0)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    return t2, t6
 
 
 # s0 = sum over D.1 of y0[D.1]**2
 @core
 def value_f32_s0_core_swap(y0_D1, y0_D1_l):
     t1 = fmul(y0_D1, y0_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_D1, y0_D1, -t1), fmul(y0_D1, y0_D1_l)), fmul(y0_D1_l, y0_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_D1_l, y0_D1, libdevice.fmaf(y0_D1, y0_D1_l, libdevice.fmaf(y0_D1, y0_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -3118,23 +3125,20 @@ def value_f32_m1_core_swap(anchor_D1, negative_D1):
 @core
 def value_f32_y1_core_swap(m1, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
-    t2 = fmul(m1, t1)
+    t2 = fmul(t1, m1)
     t3 = fsub(t1, anchor_D)
-    t4 = fmul(m1, fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-negative_D, t3)))
-    t5 = fadd(libdevice.fmaf(m1, t1, -t2), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t4 = fmul(fadd(fsub(anchor_D, fsub(t1, t3)), fsub(-negative_D, t3)), m1)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    return t2, t6
 
 
 # s1 = sum over D.1 of y1[D.1]**2
 @core
 def value_f32_s1_core_swap(y1_D1, y1_D1_l):
     t1 = fmul(y1_D1, y1_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y1_D1, y1_D1, -t1), fmul(y1_D1, y1_D1_l)), fmul(y1_D1_l, y1_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y1_D1_l, y1_D1, libdevice.fmaf(y1_D1, y1_D1_l, libdevice.fmaf(y1_D1, y1_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -3148,23 +3152,20 @@ def value_f32_m2_core_swap(negative_D1, positive_D1):
 @core
 def value_f32_y2_core_swap(m2, negative_D, positive_D):
     t1 = fsub(negative_D, positive_D)
-    t2 = fmul(m2, t1)
+    t2 = fmul(t1, m2)
     t3 = fsub(t1, negative_D)
-    t4 = fmul(m2, fadd(fsub(negative_D, fsub(t1, t3)), fsub(-positive_D, t3)))
-    t5 = fadd(libdevice.fmaf(m2, t1, -t2), t4)
-    t6 = fsub(t5, t5) == f32(0.0)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if fsub(t8, t8) == f32(0.0) else f32(0.0)
-    return t8, t9
+    t4 = fmul(fadd(fsub(negative_D, fsub(t1, t3)), fsub(-positive_D, t3)), m2)
+    t5 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
+    t6 = t5 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
+    return t2, t6
 
 
 # s2 = sum over D.1 of y2[D.1]**2
 @core
 def value_f32_s2_core_swap(y2_D1, y2_D1_l):
     t1 = fmul(y2_D1, y2_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y2_D1, y2_D1, -t1), fmul(y2_D1, y2_D1_l)), fmul(y2_D1_l, y2_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y2_D1_l, y2_D1, libdevice.fmaf(y2_D1, y2_D1_l, libdevice.fmaf(y2_D1, y2_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -3186,24 +3187,26 @@ def value_f32_out_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t13 = fadd(f32(1.0), t11)
     t14 = inverse(t13)
     t15 = fmul(t12, t14)
-    t16 = fmul(t15, f32(2.0))
-    t17 = fmul(t16, t15)
-    t18 = fsub(t13, f32(1.0))
-    t19 = fmul(t15, fadd(fsub(f32(1.0), fsub(t13, t18)), fsub(t11, t18)))
+    t16 = -t15
+    t17 = fsub(t13, f32(1.0))
+    t18 = fadd(fsub(f32(1.0), fsub(t13, t17)), fsub(t11, t17))
+    t19 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
     t20 = fsub(t9, t2)
-    t21 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t22 = fmul(fadd(libdevice.fmaf(-t2, m0, t1), t21), inverse(m0))
-    t23 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
-    t24 = inverse(m1 if t7 else m2)
-    t25 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t23)), t24)
-    t26 = fmul(fadd(libdevice.fmaf(-t6, m2, t5), fmul(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t23)), t24)
+    t21 = libdevice.fmaf(t19, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t22 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
+    t23 = inverse(m1 if t7 else m2)
+    t24 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t22, libdevice.fmaf(-t4, m1, t3)), t23)
+    t25 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t22, libdevice.fmaf(-t6, m2, t5)), t23)
+    t26 = libdevice.fmaf(t21, inverse(m0), fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)))
     t27 = t11 if t10 else f32(1.0)
     t28 = fmul(t27, t14)
-    t29 = fadd(fadd(fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)), t22), -(t25 if t7 else t26))
-    t30 = fmul(t29, fmul(t15, libdevice.fmaf(libdevice.fmaf(-t28, t13, t27), t14, t28)))
-    t31 = fadd(fmul(fsub(libdevice.fmaf(-t15, t13, t12), t19), t14), t30)
-    t32 = fadd(fadd(libdevice.fmaf(t16, t15, -t17), fmul(t16, t31)), fmul(fmul(t31, f32(2.0)), t15))
-    return fadd(t17, t32) if fsub(t32, t32) == f32(0.0) else t17
+    t29 = fmul(t15, libdevice.fmaf(libdevice.fmaf(-t28, t13, t27), t14, t28))
+    t30 = fmul(libdevice.fmaf(t16, t18, libdevice.fmaf(t16, t13, t12)), t14)
+    t31 = fadd(t30, fmul(fadd(t26, -(t24 if t7 else t25)), t29))
+    t32 = fmul(t15, f32(2.0))
+    t33 = fmul(t32, t15)
+    t34 = libdevice.fmaf(fmul(t31, f32(2.0)), t15, libdevice.fmaf(t32, t31, libdevice.fmaf(t32, t15, -t33)))
+    return fadd(t33, t34) if libdevice.fabsf(t34) < f32(math.inf) else t33
 
 
 # m0 = scale over D.1 of anchor[D.1] - positive[D.1]
@@ -3350,26 +3353,29 @@ def vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t14 = fadd(f32(1.0), t12)
     t15 = inverse(t14)
     t16 = fmul(t13, t15)
-    t17 = expf_low(t11)
+    t17 = -t16
     t18 = fsub(t14, f32(1.0))
-    t19 = fmul(t16, fadd(fadd(fsub(f32(1.0), fsub(t14, t18)), fsub(t12, t18)), t17))
-    t20 = fsub(t9, t2)
-    t21 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t22 = fmul(fadd(libdevice.fmaf(-t2, m0, t1), t21), inverse(m0))
-    t23 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
-    t24 = inverse(m1 if t7 else m2)
-    t25 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t23)), t24)
-    t26 = fmul(fadd(libdevice.fmaf(-t6, m2, t5), fmul(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t23)), t24)
-    t27 = t12 if t10 else f32(1.0)
-    t28 = fmul(t27, t15)
-    t29 = fadd(fadd(fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)), t22), -(t25 if t7 else t26))
-    t30 = fmul(fsub(fadd(libdevice.fmaf(-t16, t14, t13), f32(0.0) if t10 else t17), t19), t15)
-    t31 = fadd(t30, fmul(t29, fmul(t16, libdevice.fmaf(libdevice.fmaf(-t28, t14, t27), t15, t28))))
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t16, t31)
-    t34 = t33 if t32 else t16
-    t35 = (fsub(t31, fsub(t33, t16)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
-    return t34, t35
+    t19 = expf_low(t11)
+    t20 = fadd(fadd(fsub(f32(1.0), fsub(t14, t18)), fsub(t12, t18)), t19)
+    t21 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t22 = fsub(t9, t2)
+    t23 = libdevice.fmaf(t21, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t24 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
+    t25 = inverse(m1 if t7 else m2)
+    t26 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t24, libdevice.fmaf(-t4, m1, t3)), t25)
+    t27 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t24, libdevice.fmaf(-t6, m2, t5)), t25)
+    t28 = libdevice.fmaf(t23, inverse(m0), fadd(fsub(t2, fsub(t9, t22)), fsub(t8, t22)))
+    t29 = t12 if t10 else f32(1.0)
+    t30 = fmul(t29, t15)
+    t31 = fmul(t16, libdevice.fmaf(libdevice.fmaf(-t30, t14, t29), t15, t30))
+    t32 = fmul(libdevice.fmaf(t17, t20, fadd(libdevice.fmaf(t17, t14, t13), f32(0.0) if t10 else t19)), t15)
+    t33 = fadd(t32, fmul(fadd(t28, -(t26 if t7 else t27)), t31))
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = fadd(t16, t33)
+    t36 = t35 if t34 else t16
+    t37 = fsub(t33, fsub(t35, t16)) if t34 else f32(0.0)
+    t38 = t37 if libdevice.fabsf(t36) < f32(math.inf) else f32(0.0)
+    return t36, t38
 
 
 # e1 = sqrt(s1)
@@ -3377,10 +3383,10 @@ def vjp_f32_e0_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
 def vjp_f32_e1_core_swap(s1, s1_l):
     t1 = libdevice.fsqrt_rn(s1)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -3389,10 +3395,10 @@ def vjp_f32_e1_core_swap(s1, s1_l):
 def vjp_f32_e2_core_swap(s2, s2_l):
     t1 = libdevice.fsqrt_rn(s2)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s2), s2_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -3415,26 +3421,29 @@ def vjp_f32_e3_core_swap(m0, m1, m2, s0, s0_l, s1, s1_l, s2, s2_l):
     t14 = fadd(f32(1.0), t12)
     t15 = inverse(t14)
     t16 = fmul(t13, t15)
-    t17 = expf_low(t11)
+    t17 = -t16
     t18 = fsub(t14, f32(1.0))
-    t19 = fmul(t16, fadd(fadd(fsub(f32(1.0), fsub(t14, t18)), fsub(t12, t18)), t17))
-    t20 = fsub(t9, t2)
-    t21 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t22 = -fmul(fadd(libdevice.fmaf(t2, m0, t1), t21), inverse(m0))
-    t23 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
-    t24 = inverse(m1 if t7 else m2)
-    t25 = fmul(fadd(libdevice.fmaf(-t4, m1, t3), fmul(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t23)), t24)
-    t26 = fmul(fadd(libdevice.fmaf(-t6, m2, t5), fmul(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t23)), t24)
-    t27 = t12 if t10 else f32(1.0)
-    t28 = fmul(t27, t15)
-    t29 = fadd(fadd(fadd(fsub(t2, fsub(t9, t20)), fsub(t8, t20)), t22), t25 if t7 else t26)
-    t30 = fmul(fsub(fadd(libdevice.fmaf(-t16, t14, t13), f32(0.0) if t10 else t17), t19), t15)
-    t31 = fadd(t30, fmul(t29, fmul(t16, libdevice.fmaf(libdevice.fmaf(-t28, t14, t27), t15, t28))))
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t16, t31)
-    t34 = t33 if t32 else t16
-    t35 = (fsub(t31, fsub(t33, t16)) if t32 else f32(0.0)) if fsub(t34, t34) == f32(0.0) else f32(0.0)
-    return t34, t35
+    t19 = expf_low(t11)
+    t20 = fadd(fadd(fsub(f32(1.0), fsub(t14, t18)), fsub(t12, t18)), t19)
+    t21 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t22 = fsub(t9, t2)
+    t23 = -libdevice.fmaf(t21, inverse(fadd(t1, t1)), libdevice.fmaf(t2, m0, t1))
+    t24 = inverse(fadd(t3, t3) if t7 else fadd(t5, t5))
+    t25 = inverse(m1 if t7 else m2)
+    t26 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t3, t3, s1), s1_l), t24, libdevice.fmaf(-t4, m1, t3)), t25)
+    t27 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t5, t5, s2), s2_l), t24, libdevice.fmaf(-t6, m2, t5)), t25)
+    t28 = libdevice.fmaf(t23, inverse(m0), fadd(fsub(t2, fsub(t9, t22)), fsub(t8, t22)))
+    t29 = t12 if t10 else f32(1.0)
+    t30 = fmul(t29, t15)
+    t31 = fmul(t16, libdevice.fmaf(libdevice.fmaf(-t30, t14, t29), t15, t30))
+    t32 = fmul(libdevice.fmaf(t17, t20, fadd(libdevice.fmaf(t17, t14, t13), f32(0.0) if t10 else t19)), t15)
+    t33 = fadd(t32, fmul(fadd(t28, t26 if t7 else t27), t31))
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = fadd(t16, t33)
+    t36 = t35 if t34 else t16
+    t37 = fsub(t33, fsub(t35, t16)) if t34 else f32(0.0)
+    t38 = t37 if libdevice.fabsf(t36) < f32(math.inf) else f32(0.0)
+    return t36, t38
 
 
 # s4 = -4*e0**2*e3*(0 if e1/m1 < e2/m2 else ((0 if Eq(s2, 0) else 1/sqrt(s2))/2 if e2/m2 < e1/m1 else (0 if Eq(s2,
@@ -3444,48 +3453,52 @@ def vjp_f32_s4_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s2, s2_
     t1 = fmul(e0, f32(4.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e3)
-    t4 = fdiv(e1, m1)
-    t5 = fdiv(e2, m2)
-    t6 = -t5
-    t7 = fadd(t4, t6)
-    t8 = fsub(t7, t4)
-    t9 = -t4
-    t10 = fmul(fadd(libdevice.fmaf(t9, m1, e1), e1_l), inverse(m1))
-    t11 = fmul(fadd(libdevice.fmaf(t6, m2, e2), e2_l), inverse(m2))
-    t12 = fadd(fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t10), -t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t7, t12)
-    t15 = t14 if t13 else t7
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t7)) if t13 else f32(0.0)) < f32(0.0)
-    t17 = fadd(t5, t9)
-    t18 = fsub(t17, t5)
-    t19 = fadd(fadd(fadd(fsub(t5, fsub(t17, t18)), fsub(t9, t18)), t11), -t10)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t17, t19)
-    t22 = t21 if t20 else t17
-    t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) < f32(0.0)
-    t24 = fadd(s2, f32(-0.0))
-    t25 = fsub(t24, s2)
-    t26 = fadd(fadd(fsub(s2, fsub(t24, t25)), fsub(f32(-0.0), t25)), s2_l)
-    t27 = fsub(t26, t26) == f32(0.0)
-    t28 = fadd(t24, t26)
-    t29 = (t28 if t27 else t24) == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) == f32(0.0)
-    t30 = libdevice.fsqrt_rn(s2)
-    t31 = fdiv(f32(1.0), t30)
-    t32 = f32(0.0) if t29 else t31
-    t33 = f32(0.0) if t16 else fmul(t32, f32(0.5)) if t23 else fmul(t32, f32(0.25))
-    t34 = -fmul(t3, t33)
-    t35 = fmul(t31, fmul(fadd(libdevice.fmaf(-t30, t30, s2), s2_l), inverse(fadd(t30, t30))))
-    t36 = f32(0.0) if t29 else fmul(fsub(libdevice.fmaf(-t31, t30, f32(1.0)), t35), inverse(t30))
-    t37 = fmul(t3, f32(0.0) if t16 else fmul(t36, f32(0.5)) if t23 else fmul(t36, f32(0.25)))
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t38), t33)
-    t40 = -fadd(fadd(libdevice.fmaf(t3, t33, t34), t37), t39)
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = fadd(t34, t40)
-    t43 = t42 if t41 else t34
-    t44 = (fsub(t40, fsub(t42, t34)) if t41 else f32(0.0)) if fsub(t43, t43) == f32(0.0) else f32(0.0)
-    return t43, t44
+    t4 = libdevice.fmaf(fmul(e0_l, f32(4.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    t5 = fdiv(e1, m1)
+    t6 = fdiv(e2, m2)
+    t7 = -t6
+    t8 = fadd(t5, t7)
+    t9 = fsub(t8, t5)
+    t10 = -t5
+    t11 = fmul(fadd(libdevice.fmaf(t10, m1, e1), e1_l), inverse(m1))
+    t12 = fmul(fadd(libdevice.fmaf(t7, m2, e2), e2_l), inverse(m2))
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), t11), -t12)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = fadd(t8, t13)
+    t16 = t15 if t14 else t8
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t8)) if t14 else f32(0.0)) < f32(0.0)
+    t18 = fadd(t6, t10)
+    t19 = fsub(t18, t6)
+    t20 = fadd(fadd(fadd(fsub(t6, fsub(t18, t19)), fsub(t10, t19)), t12), -t11)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = fadd(t18, t20)
+    t23 = t22 if t21 else t18
+    t24 = t23 < f32(0.0) or t23 == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) < f32(0.0)
+    t25 = fadd(s2, f32(-0.0))
+    t26 = fsub(t25, s2)
+    t27 = fadd(fadd(fsub(s2, fsub(t25, t26)), fsub(f32(-0.0), t26)), s2_l)
+    t28 = libdevice.fabsf(t27) < f32(math.inf)
+    t29 = fadd(t25, t27)
+    t30 = (t29 if t28 else t25) == f32(0.0) and (fsub(t27, fsub(t29, t25)) if t28 else f32(0.0)) == f32(0.0)
+    t31 = libdevice.fsqrt_rn(s2)
+    t32 = fdiv(f32(1.0), t31)
+    t33 = f32(0.0) if t30 else t32
+    t34 = f32(0.0) if t17 else fmul(t33, f32(0.5)) if t24 else fmul(t33, f32(0.25))
+    t35 = -t32
+    t36 = fmul(fadd(libdevice.fmaf(-t31, t31, s2), s2_l), inverse(fadd(t31, t31)))
+    t37 = fmul(libdevice.fmaf(t35, t36, libdevice.fmaf(t35, t31, f32(1.0))), inverse(t31))
+    t38 = f32(0.0) if t30 else t37
+    t39 = -fmul(t3, t34)
+    t40 = f32(0.0) if t17 else fmul(t38, f32(0.5)) if t24 else fmul(t38, f32(0.25))
+    t41 = libdevice.fmaf(t4, e3, libdevice.fmaf(t2, e3_l, libdevice.fmaf(t2, e3, -t3)))
+    t42 = libdevice.fmaf(t41, t34, libdevice.fmaf(t3, t40, libdevice.fmaf(t3, t34, t39)))
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
+    t44 = -t42
+    t45 = fadd(t39, t44)
+    t46 = t45 if t43 else t39
+    t47 = fsub(t44, fsub(t45, t39)) if t43 else f32(0.0)
+    t48 = t47 if libdevice.fabsf(t46) < f32(math.inf) else f32(0.0)
+    return t46, t48
 
 
 # s5 = -4*e0**2*e3*((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e1/m1 < e2/m2 else (0 if e2/m2 < e1/m1 else (0 if Eq(s1,
@@ -3495,48 +3508,52 @@ def vjp_f32_s5_core_swap(e0, e0_l, e1, e1_l, e2, e2_l, e3, e3_l, m1, m2, s1, s1_
     t1 = fmul(e0, f32(4.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e3)
-    t4 = fdiv(e1, m1)
-    t5 = fdiv(e2, m2)
-    t6 = -t5
-    t7 = fadd(t4, t6)
-    t8 = fsub(t7, t4)
-    t9 = -t4
-    t10 = fmul(fadd(libdevice.fmaf(t9, m1, e1), e1_l), inverse(m1))
-    t11 = fmul(fadd(libdevice.fmaf(t6, m2, e2), e2_l), inverse(m2))
-    t12 = fadd(fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t10), -t11)
-    t13 = fsub(t12, t12) == f32(0.0)
-    t14 = fadd(t7, t12)
-    t15 = t14 if t13 else t7
-    t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t7)) if t13 else f32(0.0)) < f32(0.0)
-    t17 = fadd(s1, f32(-0.0))
-    t18 = fsub(t17, s1)
-    t19 = fadd(fadd(fsub(s1, fsub(t17, t18)), fsub(f32(-0.0), t18)), s1_l)
-    t20 = fsub(t19, t19) == f32(0.0)
-    t21 = fadd(t17, t19)
-    t22 = (t21 if t20 else t17) == f32(0.0) and (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) == f32(0.0)
-    t23 = libdevice.fsqrt_rn(s1)
-    t24 = fdiv(f32(1.0), t23)
-    t25 = f32(0.0) if t22 else t24
-    t26 = fadd(t5, t9)
-    t27 = fsub(t26, t5)
-    t28 = fadd(fadd(fadd(fsub(t5, fsub(t26, t27)), fsub(t9, t27)), t11), -t10)
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = fadd(t26, t28)
-    t31 = t30 if t29 else t26
-    t32 = t31 < f32(0.0) or t31 == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) < f32(0.0)
-    t33 = fmul(t25, f32(0.5)) if t16 else f32(0.0) if t32 else fmul(t25, f32(0.25))
-    t34 = -fmul(t3, t33)
-    t35 = fmul(t24, fmul(fadd(libdevice.fmaf(-t23, t23, s1), s1_l), inverse(fadd(t23, t23))))
-    t36 = f32(0.0) if t22 else fmul(fsub(libdevice.fmaf(-t24, t23, f32(1.0)), t35), inverse(t23))
-    t37 = fmul(t3, fmul(t36, f32(0.5)) if t16 else f32(0.0) if t32 else fmul(t36, f32(0.25)))
-    t38 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(4.0)), e0)), e3)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t38), t33)
-    t40 = -fadd(fadd(libdevice.fmaf(t3, t33, t34), t37), t39)
-    t41 = fsub(t40, t40) == f32(0.0)
-    t42 = fadd(t34, t40)
-    t43 = t42 if t41 else t34
-    t44 = (fsub(t40, fsub(t42, t34)) if t41 else f32(0.0)) if fsub(t43, t43) == f32(0.0) else f32(0.0)
-    return t43, t44
+    t4 = libdevice.fmaf(fmul(e0_l, f32(4.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    t5 = fdiv(e1, m1)
+    t6 = fdiv(e2, m2)
+    t7 = -t6
+    t8 = fadd(t5, t7)
+    t9 = fsub(t8, t5)
+    t10 = -t5
+    t11 = fmul(fadd(libdevice.fmaf(t10, m1, e1), e1_l), inverse(m1))
+    t12 = fmul(fadd(libdevice.fmaf(t7, m2, e2), e2_l), inverse(m2))
+    t13 = fadd(fadd(fadd(fsub(t5, fsub(t8, t9)), fsub(t7, t9)), t11), -t12)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = fadd(t8, t13)
+    t16 = t15 if t14 else t8
+    t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t8)) if t14 else f32(0.0)) < f32(0.0)
+    t18 = fadd(s1, f32(-0.0))
+    t19 = fsub(t18, s1)
+    t20 = fadd(fadd(fsub(s1, fsub(t18, t19)), fsub(f32(-0.0), t19)), s1_l)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = fadd(t18, t20)
+    t23 = (t22 if t21 else t18) == f32(0.0) and (fsub(t20, fsub(t22, t18)) if t21 else f32(0.0)) == f32(0.0)
+    t24 = libdevice.fsqrt_rn(s1)
+    t25 = fdiv(f32(1.0), t24)
+    t26 = f32(0.0) if t23 else t25
+    t27 = fadd(t6, t10)
+    t28 = fsub(t27, t6)
+    t29 = fadd(fadd(fadd(fsub(t6, fsub(t27, t28)), fsub(t10, t28)), t12), -t11)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
+    t31 = fadd(t27, t29)
+    t32 = t31 if t30 else t27
+    t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
+    t34 = fmul(t26, f32(0.5)) if t17 else f32(0.0) if t33 else fmul(t26, f32(0.25))
+    t35 = -t25
+    t36 = fmul(fadd(libdevice.fmaf(-t24, t24, s1), s1_l), inverse(fadd(t24, t24)))
+    t37 = fmul(libdevice.fmaf(t35, t36, libdevice.fmaf(t35, t24, f32(1.0))), inverse(t24))
+    t38 = f32(0.0) if t23 else t37
+    t39 = -fmul(t3, t34)
+    t40 = fmul(t38, f32(0.5)) if t17 else f32(0.0) if t33 else fmul(t38, f32(0.25))
+    t41 = libdevice.fmaf(t4, e3, libdevice.fmaf(t2, e3_l, libdevice.fmaf(t2, e3, -t3)))
+    t42 = libdevice.fmaf(t41, t34, libdevice.fmaf(t3, t40, libdevice.fmaf(t3, t34, t39)))
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
+    t44 = -t42
+    t45 = fadd(t39, t44)
+    t46 = t45 if t43 else t39
+    t47 = fsub(t44, fsub(t45, t39)) if t43 else f32(0.0)
+    t48 = t47 if libdevice.fabsf(t46) < f32(math.inf) else f32(0.0)
+    return t46, t48
 
 
 # s6 = 2*e0**2*e3*(0 if Eq(s0, 0) else 1/sqrt(s0))
@@ -3545,26 +3562,29 @@ def vjp_f32_s6_core_swap(e0, e0_l, e3, e3_l, s0, s0_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
     t3 = fmul(t2, e3)
-    t4 = fadd(s0, f32(-0.0))
-    t5 = fsub(t4, s0)
-    t6 = fadd(fadd(fsub(s0, fsub(t4, t5)), fsub(f32(-0.0), t5)), s0_l)
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t4, t6)
-    t9 = (t8 if t7 else t4) == f32(0.0) and (fsub(t6, fsub(t8, t4)) if t7 else f32(0.0)) == f32(0.0)
-    t10 = libdevice.fsqrt_rn(s0)
-    t11 = fdiv(f32(1.0), t10)
-    t12 = f32(0.0) if t9 else t11
-    t13 = fmul(t3, t12)
-    t14 = fmul(t11, fmul(fadd(libdevice.fmaf(-t10, t10, s0), s0_l), inverse(fadd(t10, t10))))
-    t15 = fmul(t3, f32(0.0) if t9 else fmul(fsub(libdevice.fmaf(-t11, t10, f32(1.0)), t14), inverse(t10)))
-    t16 = fmul(fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0)), e3)
-    t17 = fmul(fadd(fadd(libdevice.fmaf(t2, e3, -t3), fmul(t2, e3_l)), t16), t12)
-    t18 = fadd(fadd(libdevice.fmaf(t3, t12, -t13), t15), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t13, t18)
-    t21 = t20 if t19 else t13
-    t22 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if fsub(t21, t21) == f32(0.0) else f32(0.0)
-    return t21, t22
+    t4 = libdevice.fmaf(fmul(e0_l, f32(2.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    t5 = fadd(s0, f32(-0.0))
+    t6 = fsub(t5, s0)
+    t7 = fadd(fadd(fsub(s0, fsub(t5, t6)), fsub(f32(-0.0), t6)), s0_l)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = (t9 if t8 else t5) == f32(0.0) and (fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)) == f32(0.0)
+    t11 = libdevice.fsqrt_rn(s0)
+    t12 = fdiv(f32(1.0), t11)
+    t13 = f32(0.0) if t10 else t12
+    t14 = -t12
+    t15 = fmul(fadd(libdevice.fmaf(-t11, t11, s0), s0_l), inverse(fadd(t11, t11)))
+    t16 = fmul(libdevice.fmaf(t14, t15, libdevice.fmaf(t14, t11, f32(1.0))), inverse(t11))
+    t17 = fmul(t3, t13)
+    t18 = libdevice.fmaf(t4, e3, libdevice.fmaf(t2, e3_l, libdevice.fmaf(t2, e3, -t3)))
+    t19 = libdevice.fmaf(t3, f32(0.0) if t10 else t16, libdevice.fmaf(t3, t13, -t17))
+    t20 = libdevice.fmaf(t18, t13, t19)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = fadd(t17, t20)
+    t23 = t22 if t21 else t17
+    t24 = fsub(t20, fsub(t22, t17)) if t21 else f32(0.0)
+    t25 = t24 if libdevice.fabsf(t23) < f32(math.inf) else f32(0.0)
+    return t23, t25
 
 
 # danchor[D] = g*(2*s5*y1[D] + 2*s6*y0[D])
@@ -3575,13 +3595,13 @@ def vjp_f32_danchor_core_swap(g, s5, s5_l, s6, s6_l, y0_D, y0_D_l, y1_D, y1_D_l)
     t3 = fmul(y1_D, f32(2.0))
     t4 = fmul(t3, s5)
     t5 = fadd(t2, t4)
-    t6 = fmul(g, t5)
-    t7 = fsub(t5, t2)
-    t8 = fadd(fadd(libdevice.fmaf(t1, s6, -t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t9 = fadd(fadd(libdevice.fmaf(t3, s5, -t4), fmul(t3, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
-    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t2)
+    t7 = libdevice.fmaf(fmul(y0_D_l, f32(2.0)), s6, libdevice.fmaf(t1, s6_l, libdevice.fmaf(t1, s6, -t2)))
+    t8 = libdevice.fmaf(fmul(y1_D_l, f32(2.0)), s5, libdevice.fmaf(t3, s5_l, libdevice.fmaf(t3, s5, -t4)))
+    t9 = fmul(g, t5)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
+    t11 = libdevice.fmaf(g, t10, libdevice.fmaf(g, t5, -t9))
+    return fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
 
 
 # dpositive[D] = g*(-2*s4*y2[D] - 2*s6*y0[D])
@@ -3592,13 +3612,13 @@ def vjp_f32_dpositive_core_swap(g, s4, s4_l, s6, s6_l, y0_D, y0_D_l, y2_D, y2_D_
     t3 = fmul(y2_D, f32(2.0))
     t4 = -fmul(t3, s4)
     t5 = fadd(t2, t4)
-    t6 = fmul(g, t5)
-    t7 = fsub(t5, t2)
-    t8 = -fadd(fadd(libdevice.fmaf(t1, s6, t2), fmul(t1, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t9 = -fadd(fadd(libdevice.fmaf(t3, s4, t4), fmul(t3, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
-    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t2)
+    t7 = -libdevice.fmaf(fmul(y0_D_l, f32(2.0)), s6, libdevice.fmaf(t1, s6_l, libdevice.fmaf(t1, s6, t2)))
+    t8 = -libdevice.fmaf(fmul(y2_D_l, f32(2.0)), s4, libdevice.fmaf(t3, s4_l, libdevice.fmaf(t3, s4, t4)))
+    t9 = fmul(g, t5)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
+    t11 = libdevice.fmaf(g, t10, libdevice.fmaf(g, t5, -t9))
+    return fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
 
 
 # dnegative[D] = g*(2*s4*y2[D] - 2*s5*y1[D])
@@ -3609,13 +3629,13 @@ def vjp_f32_dnegative_core_swap(g, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_
     t3 = fmul(y2_D, f32(2.0))
     t4 = fmul(t3, s4)
     t5 = fadd(t2, t4)
-    t6 = fmul(g, t5)
-    t7 = fsub(t5, t2)
-    t8 = -fadd(fadd(libdevice.fmaf(t1, s5, t2), fmul(t1, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t9 = fadd(fadd(libdevice.fmaf(t3, s4, -t4), fmul(t3, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t10 = fmul(g, fadd(fadd(fadd(fsub(t2, fsub(t5, t7)), fsub(t4, t7)), t8), t9))
-    t11 = fadd(libdevice.fmaf(g, t5, -t6), t10)
-    return fadd(t6, t11) if fsub(t11, t11) == f32(0.0) else t6
+    t6 = fsub(t5, t2)
+    t7 = -libdevice.fmaf(fmul(y1_D_l, f32(2.0)), s5, libdevice.fmaf(t1, s5_l, libdevice.fmaf(t1, s5, t2)))
+    t8 = libdevice.fmaf(fmul(y2_D_l, f32(2.0)), s4, libdevice.fmaf(t3, s4_l, libdevice.fmaf(t3, s4, -t4)))
+    t9 = fmul(g, t5)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t5, t6)), fsub(t4, t6)), t7), t8)
+    t11 = libdevice.fmaf(g, t10, libdevice.fmaf(g, t5, -t9))
+    return fadd(t9, t11) if libdevice.fabsf(t11) < f32(math.inf) else t9
 
 
 # e0 = sigmoid(-minimum(sqrt(s1)/m1, sqrt(s2)/m2) + sqrt(s0)/m0)
@@ -3899,8 +3919,8 @@ def vjp_f64_dnegative_core_swap(g, s4, s4_l, s5, s5_l, y1_D, y1_D_l, y2_D, y2_D_
 def value_and_grad_f32_out_core_swap(e0, e0_l):
     t1 = fmul(e0, f32(2.0))
     t2 = fmul(t1, e0)
-    t3 = fadd(fadd(libdevice.fmaf(t1, e0, -t2), fmul(t1, e0_l)), fmul(fmul(e0_l, f32(2.0)), e0))
-    return fadd(t2, t3) if fsub(t3, t3) == f32(0.0) else t2
+    t3 = libdevice.fmaf(fmul(e0_l, f32(2.0)), e0, libdevice.fmaf(t1, e0_l, libdevice.fmaf(t1, e0, -t2)))
+    return fadd(t2, t3) if libdevice.fabsf(t3) < f32(math.inf) else t2
 
 
 # out = 2*e0**2

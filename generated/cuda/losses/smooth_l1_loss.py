@@ -8,6 +8,8 @@ if beta == 0:
 return r**2 / (2 * beta) if r < beta else r - beta / 2
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -1325,22 +1327,24 @@ def value_device32_beta_ne_0(input, target, beta, beta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = -t7 if t1 < f32(0.0) else t7
-    t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), -beta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t4, t9)
-    t12 = t11 if t10 else t4
-    t13 = fdiv(t1, beta)
-    t14 = fmul(t13, t1)
-    t15 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t7), fmul(t13, beta_low)), inverse(beta)), t1)
-    t16 = fmul(fadd(fadd(libdevice.fmaf(t13, t1, -t14), fmul(t13, t7)), t15), f32(0.5))
-    t17 = fmul(t14, f32(0.5))
-    t18 = -fmul(beta, f32(0.5))
-    t19 = fadd(t18, t2)
-    t20 = fsub(t19, t18)
-    t21 = fadd(fadd(fadd(fsub(t18, fsub(t19, t20)), fsub(t2, t20)), -fmul(beta_low, f32(0.5))), t8)
-    t22 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t23 = fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
-    return t23 if t22 else fadd(t19, t21) if fsub(t21, t21) == f32(0.0) else t19
+    t9 = -beta_low
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = fdiv(t1, beta)
+    t15 = -t14
+    t16 = fmul(t14, t1)
+    t17 = fmul(libdevice.fmaf(t15, beta_low, fadd(libdevice.fmaf(t15, beta, t1), t7)), inverse(beta))
+    t18 = fmul(libdevice.fmaf(t17, t1, libdevice.fmaf(t14, t7, libdevice.fmaf(t14, t1, -t16))), f32(0.5))
+    t19 = fmul(t16, f32(0.5))
+    t20 = -fmul(beta, f32(0.5))
+    t21 = fadd(t20, t2)
+    t22 = fsub(t21, t20)
+    t23 = fadd(libdevice.fmaf(t9, f32(0.5), fadd(fsub(t20, fsub(t21, t22)), fsub(t2, t22))), t8)
+    t24 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) < f32(0.0)
+    t25 = fadd(t19, t18) if libdevice.fabsf(t18) < f32(math.inf) else t19
+    return t25 if t24 else fadd(t21, t23) if libdevice.fabsf(t23) < f32(math.inf) else t21
 
 
 # where Abs(r) < beta: r/beta (compensated)
@@ -1356,15 +1360,16 @@ def grad_input_device32_beta_ne_0(input, target, beta, beta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -beta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = fdiv(t1, beta)
-    t14 = fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t8), fmul(t13, beta_low)), inverse(beta))
-    t15 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t16 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-    t17 = input if input != input else (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if t15 else t16
-    return target if target != target else t17
+    t14 = -t13
+    t15 = fmul(libdevice.fmaf(t14, beta_low, fadd(libdevice.fmaf(t14, beta, t1), t8)), inverse(beta))
+    t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t17 = fadd(t13, t15) if libdevice.fabsf(t15) < f32(math.inf) else t13
+    t18 = t17 if t16 else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    return target if target != target else input if input != input else t18
 
 
 # where Abs(r) < beta: r/beta (compensated)
@@ -1380,15 +1385,16 @@ def grad_target_device32_beta_ne_0(input, target, beta, beta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -beta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = fdiv(t1, beta)
-    t14 = fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t8), fmul(t13, beta_low)), inverse(beta))
-    t15 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t16 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-    t17 = input if input != input else (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if t15 else t16
-    return -(target if target != target else t17)
+    t14 = -t13
+    t15 = fmul(libdevice.fmaf(t14, beta_low, fadd(libdevice.fmaf(t14, beta, t1), t8)), inverse(beta))
+    t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t17 = fadd(t13, t15) if libdevice.fabsf(t15) < f32(math.inf) else t13
+    t18 = t17 if t16 else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    return -(target if target != target else input if input != input else t18)
 
 
 # where Abs(r) < beta: 1/beta (compensated)
@@ -1403,14 +1409,15 @@ def grad2_input_device32_beta_ne_0(input, target, beta, beta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -beta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(f32(1.0), beta)
-    t13 = fmul(fsub(libdevice.fmaf(-t12, beta, f32(1.0)), fmul(t12, beta_low)), inverse(beta))
-    t14 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t15 = (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t14 else f32(0.0)
-    return target if target != target else input if input != input else t15
+    t13 = -t12
+    t14 = fmul(libdevice.fmaf(t13, beta_low, libdevice.fmaf(t13, beta, f32(1.0))), inverse(beta))
+    t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
+    t16 = (fadd(t12, t14) if libdevice.fabsf(t14) < f32(math.inf) else t12) if t15 else f32(0.0)
+    return target if target != target else input if input != input else t16
 
 
 # where Abs(r) < beta: 1/beta (compensated)
@@ -1425,14 +1432,15 @@ def grad2_target_device32_beta_ne_0(input, target, beta, beta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -beta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(f32(1.0), beta)
-    t13 = fmul(fsub(libdevice.fmaf(-t12, beta, f32(1.0)), fmul(t12, beta_low)), inverse(beta))
-    t14 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t15 = (fadd(t12, t13) if fsub(t13, t13) == f32(0.0) else t12) if t14 else f32(0.0)
-    return target if target != target else input if input != input else t15
+    t13 = -t12
+    t14 = fmul(libdevice.fmaf(t13, beta_low, libdevice.fmaf(t13, beta, f32(1.0))), inverse(beta))
+    t15 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
+    t16 = (fadd(t12, t14) if libdevice.fabsf(t14) < f32(math.inf) else t12) if t15 else f32(0.0)
+    return target if target != target else input if input != input else t16
 
 
 # where Abs(r) < beta: -r**2/(2*beta**2) (halved)
@@ -1447,20 +1455,22 @@ def grad_beta_device32_beta_ne_0(input, target, beta, beta_low):
     t6 = fsub(t1, input)
     t7 = fadd(fsub(input, fsub(t1, t6)), fsub(-target, t6))
     t8 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t7 if t1 < f32(0.0) else t7), -beta_low)
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = fadd(t4, t8)
     t11 = t10 if t9 else t4
     t12 = fdiv(t1, beta)
     t13 = fmul(t12, f32(0.5))
     t14 = fdiv(t13, beta)
-    t15 = -fmul(t14, t1)
-    t16 = inverse(beta)
-    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t12, beta, t1), t7), fmul(t12, beta_low)), t16), f32(0.5))
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t14, beta, t13), t17), fmul(t14, beta_low)), t16), t1)
-    t19 = -fadd(fadd(libdevice.fmaf(t14, t1, t15), fmul(t14, t7)), t18)
-    t20 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
-    t21 = (fadd(t15, t19) if fsub(t19, t19) == f32(0.0) else t15) if t20 else f32(-0.5)
-    return target if target != target else input if input != input else t21
+    t15 = -t14
+    t16 = -t12
+    t17 = inverse(beta)
+    t18 = fmul(libdevice.fmaf(t16, beta_low, fadd(libdevice.fmaf(t16, beta, t1), t7)), t17)
+    t19 = libdevice.fmaf(t15, beta_low, libdevice.fmaf(t18, f32(0.5), libdevice.fmaf(t15, beta, t13)))
+    t20 = -fmul(t14, t1)
+    t21 = libdevice.fmaf(fmul(t19, t17), t1, libdevice.fmaf(t14, t7, libdevice.fmaf(t14, t1, t20)))
+    t22 = t11 < f32(0.0) or t11 == f32(0.0) and (fsub(t8, fsub(t10, t4)) if t9 else f32(0.0)) < f32(0.0)
+    t23 = (fadd(t20, -t21) if libdevice.fabsf(t21) < f32(math.inf) else t20) if t22 else f32(-0.5)
+    return target if target != target else input if input != input else t23
 
 
 # Together, so that what they share is computed once.
@@ -1475,17 +1485,18 @@ def grads_device32_beta_ne_0(input, target, beta, beta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), -t8 if t6 else t8), -beta_low)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t4, t9)
     t12 = t11 if t10 else t4
     t13 = fdiv(t1, beta)
-    t14 = fmul(fsub(fadd(libdevice.fmaf(-t13, beta, t1), t8), fmul(t13, beta_low)), inverse(beta))
-    t15 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
-    t16 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-    t17 = input if input != input else (fadd(t13, t14) if fsub(t14, t14) == f32(0.0) else t13) if t15 else t16
-    t18 = target if target != target else t17
-    t19 = -t18
-    return t18, t19
+    t14 = -t13
+    t15 = fmul(libdevice.fmaf(t14, beta_low, fadd(libdevice.fmaf(t14, beta, t1), t8)), inverse(beta))
+    t16 = t12 < f32(0.0) or t12 == f32(0.0) and (fsub(t9, fsub(t11, t4)) if t10 else f32(0.0)) < f32(0.0)
+    t17 = fadd(t13, t15) if libdevice.fabsf(t15) < f32(math.inf) else t13
+    t18 = t17 if t16 else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    t19 = target if target != target else input if input != input else t18
+    t20 = -t19
+    return t19, t20
 
 
 # Together, so that what they share is computed once.
@@ -1500,27 +1511,29 @@ def value_and_grad_device32_beta_ne_0(input, target, beta, beta_low):
     t7 = fsub(t1, input)
     t8 = fadd(fsub(input, fsub(t1, t7)), fsub(-target, t7))
     t9 = -t8 if t6 else t8
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), -beta_low)
-    t11 = fsub(t10, t10) == f32(0.0)
-    t12 = fadd(t4, t10)
-    t13 = t12 if t11 else t4
-    t14 = t13 < f32(0.0) or t13 == f32(0.0) and (fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)) < f32(0.0)
-    t15 = fdiv(t1, beta)
-    t16 = fmul(t15, t1)
-    t17 = fmul(fsub(fadd(libdevice.fmaf(-t15, beta, t1), t8), fmul(t15, beta_low)), inverse(beta))
-    t18 = fmul(fadd(fadd(libdevice.fmaf(t15, t1, -t16), fmul(t15, t8)), fmul(t17, t1)), f32(0.5))
-    t19 = fmul(t16, f32(0.5))
-    t20 = -fmul(beta, f32(0.5))
-    t21 = fadd(t20, t2)
-    t22 = fsub(t21, t20)
-    t23 = fadd(fadd(fadd(fsub(t20, fsub(t21, t22)), fsub(t2, t22)), -fmul(beta_low, f32(0.5))), t9)
-    t24 = fadd(t19, t18) if fsub(t18, t18) == f32(0.0) else t19
-    t25 = f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
-    t26 = input if input != input else (fadd(t15, t17) if fsub(t17, t17) == f32(0.0) else t15) if t14 else t25
-    t27 = target if target != target else t26
-    t28 = t24 if t14 else fadd(t21, t23) if fsub(t23, t23) == f32(0.0) else t21
-    t29 = -t27
-    return t28, t27, t29
+    t10 = -beta_low
+    t11 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), t10)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
+    t13 = fadd(t4, t11)
+    t14 = t13 if t12 else t4
+    t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t4)) if t12 else f32(0.0)) < f32(0.0)
+    t16 = fdiv(t1, beta)
+    t17 = -t16
+    t18 = fmul(libdevice.fmaf(t17, beta_low, fadd(libdevice.fmaf(t17, beta, t1), t8)), inverse(beta))
+    t19 = fmul(t16, t1)
+    t20 = fmul(libdevice.fmaf(t18, t1, libdevice.fmaf(t16, t8, libdevice.fmaf(t16, t1, -t19))), f32(0.5))
+    t21 = fmul(t19, f32(0.5))
+    t22 = -fmul(beta, f32(0.5))
+    t23 = fadd(t22, t2)
+    t24 = fsub(t23, t22)
+    t25 = fadd(libdevice.fmaf(t10, f32(0.5), fadd(fsub(t22, fsub(t23, t24)), fsub(t2, t24))), t9)
+    t26 = fadd(t21, t20) if libdevice.fabsf(t20) < f32(math.inf) else t21
+    t27 = fadd(t16, t18) if libdevice.fabsf(t18) < f32(math.inf) else t16
+    t28 = t27 if t15 else f32(1.0) if f32(0.0) < t1 else f32(-1.0) if t6 else f32(0.0)
+    t29 = target if target != target else input if input != input else t28
+    t30 = t26 if t15 else fadd(t23, t25) if libdevice.fabsf(t25) < f32(math.inf) else t23
+    t31 = -t29
+    return t30, t29, t31
 
 
 @core

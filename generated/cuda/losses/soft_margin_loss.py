@@ -5,6 +5,8 @@
 return log(1 + exp(-target * input))
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -37,18 +39,19 @@ def value_device32(input, target):
     t1 = fmul(input, target)
     t2 = -t1
     t3 = f32(0.0) < t2
-    t4 = t2 if t3 else f32(0.0)
-    t5 = near_expf(-libdevice.fabsf(t1))
-    t6 = libdevice.log1pf(t5)
-    t7 = fadd(t4, t6)
-    t8 = fsub(t7, t4)
-    t9 = f32(1.0) if t3 else t5
-    t10 = fadd(f32(1.0), t5)
-    t11 = inverse(t10)
-    t12 = fmul(t9, t11)
-    t13 = fmul(-libdevice.fmaf(input, target, t2), libdevice.fmaf(libdevice.fmaf(-t12, t10, t9), t11, t12))
-    t14 = fadd(fadd(fsub(t4, fsub(t7, t8)), fsub(t6, t8)), t13)
-    return fadd(t7, t14) if fsub(t14, t14) == f32(0.0) else t7
+    t4 = near_expf(-libdevice.fabsf(t1))
+    t5 = f32(1.0) if t3 else t4
+    t6 = fadd(f32(1.0), t4)
+    t7 = inverse(t6)
+    t8 = fmul(t5, t7)
+    t9 = t2 if t3 else f32(0.0)
+    t10 = libdevice.log1pf(t4)
+    t11 = fadd(t9, t10)
+    t12 = fsub(t11, t9)
+    t13 = libdevice.fmaf(libdevice.fmaf(-t8, t6, t5), t7, t8)
+    t14 = fadd(fsub(t9, fsub(t11, t12)), fsub(t10, t12))
+    t15 = libdevice.fmaf(-libdevice.fmaf(input, target, t2), t13, t14)
+    return fadd(t11, t15) if libdevice.fabsf(t15) < f32(math.inf) else t11
 
 
 # -target*sigmoid(-input*target) (halved)
@@ -59,22 +62,24 @@ def grad_input_device32(input, target):
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
-    t6 = -fmul(target, t5)
-    t7 = -t1
-    t8 = f32(0.0) <= t7
-    t9 = f32(1.0) if t8 else t2
-    t10 = fmul(t6, t9)
-    t11 = fmul(t10, t9)
-    t12 = fsub(t4, f32(1.0))
-    t13 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t12)), fsub(t3, t12)), libdevice.fmaf(t2, t2, -t3)))
-    t14 = t3 if t8 else f32(1.0)
-    t15 = fmul(t14, t5)
-    t16 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t15, t4, t14), t5, t15))
-    t17 = fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t13), t5)
-    t18 = fmul(target, fadd(t17, fmul(-libdevice.fmaf(input, target, t7), t16)))
-    t19 = fmul(fadd(libdevice.fmaf(t6, t9, -t10), fmul(-fadd(libdevice.fmaf(target, t5, t6), t18), t9)), t9)
-    t20 = fadd(libdevice.fmaf(t10, t9, -t11), t19)
-    return fadd(t11, t20) if fsub(t20, t20) == f32(0.0) else t11
+    t6 = -t5
+    t7 = fsub(t4, f32(1.0))
+    t8 = fadd(fadd(fsub(f32(1.0), fsub(t4, t7)), fsub(t3, t7)), libdevice.fmaf(t2, t2, -t3))
+    t9 = -t1
+    t10 = f32(0.0) <= t9
+    t11 = t3 if t10 else f32(1.0)
+    t12 = fmul(t11, t5)
+    t13 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t12, t4, t11), t5, t12))
+    t14 = fmul(libdevice.fmaf(t6, t8, libdevice.fmaf(t6, t4, f32(1.0))), t5)
+    t15 = -fmul(target, t5)
+    t16 = fadd(t14, fmul(-libdevice.fmaf(input, target, t9), t13))
+    t17 = f32(1.0) if t10 else t2
+    t18 = fmul(t15, t17)
+    t19 = -libdevice.fmaf(target, t16, libdevice.fmaf(target, t5, t15))
+    t20 = fmul(t18, t17)
+    t21 = libdevice.fmaf(t19, t17, libdevice.fmaf(t15, t17, -t18))
+    t22 = libdevice.fmaf(t21, t17, libdevice.fmaf(t18, t17, -t20))
+    return fadd(t20, t22) if libdevice.fabsf(t22) < f32(math.inf) else t20
 
 
 # target**2*sigmoid(-input*target)*sigmoid(input*target) (annihilating)
@@ -92,30 +97,33 @@ def grad2_input_device32(input, target):
     t10 = fmul(t3, t3)
     t11 = fadd(f32(1.0), t10)
     t12 = inverse(t11)
-    t13 = fmul(t12, t12)
-    t14 = fmul(t13, target)
-    t15 = fmul(t14, target)
-    t16 = fmul(t15, t8)
-    t17 = fmul(t16, t8)
-    t18 = fmul(t17, t4)
-    t19 = fmul(t18, t4)
-    t20 = fsub(t11, f32(1.0))
-    t21 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t11, t20)), fsub(t10, t20)), libdevice.fmaf(t3, t3, -t10)))
-    t22 = fmul(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t21), t12)
-    t23 = libdevice.fmaf(input, target, t6)
-    t24 = t10 if t2 else f32(1.0)
-    t25 = fmul(t24, t12)
-    t26 = fmul(t12, fadd(t22, fmul(t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t25, t11, t24), t12, t25)))))
-    t27 = t10 if t7 else f32(1.0)
-    t28 = fmul(t27, t12)
-    t29 = fadd(t22, fmul(-t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t28, t11, t27), t12, t28))))
-    t30 = fmul(fadd(fadd(libdevice.fmaf(t12, t12, -t13), t26), fmul(t29, t12)), target)
-    t31 = fadd(libdevice.fmaf(t14, target, -t15), fmul(fadd(libdevice.fmaf(t13, target, -t14), t30), target))
-    t32 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t31, t8)), t8))
-    t33 = fadd(libdevice.fmaf(t18, t4, -t19), fmul(fadd(libdevice.fmaf(t17, t4, -t18), fmul(t32, t4)), t4))
-    t34 = f32(0.0) if t5 else f32(0.0) if t9 else t33
-    t35 = f32(0.0) if t5 else f32(0.0) if t9 else t19
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t13 = -t12
+    t14 = fsub(t11, f32(1.0))
+    t15 = fadd(fadd(fsub(f32(1.0), fsub(t11, t14)), fsub(t10, t14)), libdevice.fmaf(t3, t3, -t10))
+    t16 = fmul(libdevice.fmaf(t13, t15, libdevice.fmaf(t13, t11, f32(1.0))), t12)
+    t17 = libdevice.fmaf(input, target, t6)
+    t18 = t10 if t7 else f32(1.0)
+    t19 = fmul(t18, t12)
+    t20 = t10 if t2 else f32(1.0)
+    t21 = fmul(t20, t12)
+    t22 = fmul(t12, t12)
+    t23 = fadd(t16, fmul(t17, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t21, t11, t20), t12, t21))))
+    t24 = fadd(t16, fmul(-t17, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t19, t11, t18), t12, t19))))
+    t25 = fmul(t22, target)
+    t26 = libdevice.fmaf(t24, t12, libdevice.fmaf(t12, t23, libdevice.fmaf(t12, t12, -t22)))
+    t27 = fmul(t25, target)
+    t28 = libdevice.fmaf(t26, target, libdevice.fmaf(t22, target, -t25))
+    t29 = fmul(t27, t8)
+    t30 = libdevice.fmaf(t28, target, libdevice.fmaf(t25, target, -t27))
+    t31 = fmul(t29, t8)
+    t32 = libdevice.fmaf(t30, t8, libdevice.fmaf(t27, t8, -t29))
+    t33 = fmul(t31, t4)
+    t34 = libdevice.fmaf(t32, t8, libdevice.fmaf(t29, t8, -t31))
+    t35 = fmul(t33, t4)
+    t36 = libdevice.fmaf(t34, t4, libdevice.fmaf(t31, t4, -t33))
+    t37 = f32(0.0) if t5 else f32(0.0) if t9 else libdevice.fmaf(t36, t4, libdevice.fmaf(t33, t4, -t35))
+    t38 = f32(0.0) if t5 else f32(0.0) if t9 else t35
+    return fadd(t38, t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
 
 
 # -input*sigmoid(-input*target) (annihilating)
@@ -130,20 +138,22 @@ def grad_target_device32(input, target):
     t7 = fmul(t4, t4)
     t8 = fadd(f32(1.0), t7)
     t9 = inverse(t8)
-    t10 = -fmul(input, t9)
-    t11 = fmul(t10, t5)
-    t12 = fmul(t11, t5)
-    t13 = fsub(t8, f32(1.0))
-    t14 = fmul(t9, fadd(fadd(fsub(f32(1.0), fsub(t8, t13)), fsub(t7, t13)), libdevice.fmaf(t4, t4, -t7)))
-    t15 = t7 if t3 else f32(1.0)
-    t16 = fmul(t15, t9)
-    t17 = fmul(t9, libdevice.fmaf(libdevice.fmaf(-t16, t8, t15), t9, t16))
-    t18 = fmul(fsub(libdevice.fmaf(-t9, t8, f32(1.0)), t14), t9)
-    t19 = fmul(input, fadd(t18, fmul(-libdevice.fmaf(input, target, t2), t17)))
-    t20 = fmul(fadd(libdevice.fmaf(t10, t5, -t11), fmul(-fadd(libdevice.fmaf(input, t9, t10), t19), t5)), t5)
-    t21 = f32(0.0) if t6 else fadd(libdevice.fmaf(t11, t5, -t12), t20)
-    t22 = f32(0.0) if t6 else t12
-    return fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
+    t10 = -t9
+    t11 = fsub(t8, f32(1.0))
+    t12 = fadd(fadd(fsub(f32(1.0), fsub(t8, t11)), fsub(t7, t11)), libdevice.fmaf(t4, t4, -t7))
+    t13 = t7 if t3 else f32(1.0)
+    t14 = fmul(t13, t9)
+    t15 = fmul(t9, libdevice.fmaf(libdevice.fmaf(-t14, t8, t13), t9, t14))
+    t16 = fmul(libdevice.fmaf(t10, t12, libdevice.fmaf(t10, t8, f32(1.0))), t9)
+    t17 = -fmul(input, t9)
+    t18 = fadd(t16, fmul(-libdevice.fmaf(input, target, t2), t15))
+    t19 = fmul(t17, t5)
+    t20 = -libdevice.fmaf(input, t18, libdevice.fmaf(input, t9, t17))
+    t21 = fmul(t19, t5)
+    t22 = libdevice.fmaf(t20, t5, libdevice.fmaf(t17, t5, -t19))
+    t23 = f32(0.0) if t6 else libdevice.fmaf(t22, t5, libdevice.fmaf(t19, t5, -t21))
+    t24 = f32(0.0) if t6 else t21
+    return fadd(t24, t23) if libdevice.fabsf(t23) < f32(math.inf) else t24
 
 
 # input**2*sigmoid(-input*target)*sigmoid(input*target) (annihilating)
@@ -161,30 +171,33 @@ def grad2_target_device32(input, target):
     t10 = fmul(t3, t3)
     t11 = fadd(f32(1.0), t10)
     t12 = inverse(t11)
-    t13 = fmul(t12, t12)
-    t14 = fmul(t13, input)
-    t15 = fmul(t14, input)
-    t16 = fmul(t15, t8)
-    t17 = fmul(t16, t8)
-    t18 = fmul(t17, t4)
-    t19 = fmul(t18, t4)
-    t20 = fsub(t11, f32(1.0))
-    t21 = fmul(t12, fadd(fadd(fsub(f32(1.0), fsub(t11, t20)), fsub(t10, t20)), libdevice.fmaf(t3, t3, -t10)))
-    t22 = fmul(fsub(libdevice.fmaf(-t12, t11, f32(1.0)), t21), t12)
-    t23 = libdevice.fmaf(input, target, t6)
-    t24 = t10 if t2 else f32(1.0)
-    t25 = fmul(t24, t12)
-    t26 = fmul(t12, fadd(t22, fmul(t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t25, t11, t24), t12, t25)))))
-    t27 = t10 if t7 else f32(1.0)
-    t28 = fmul(t27, t12)
-    t29 = fadd(t22, fmul(-t23, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t28, t11, t27), t12, t28))))
-    t30 = fmul(fadd(fadd(libdevice.fmaf(t12, t12, -t13), t26), fmul(t29, t12)), input)
-    t31 = fadd(libdevice.fmaf(t14, input, -t15), fmul(fadd(libdevice.fmaf(t13, input, -t14), t30), input))
-    t32 = fadd(libdevice.fmaf(t16, t8, -t17), fmul(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t31, t8)), t8))
-    t33 = fadd(libdevice.fmaf(t18, t4, -t19), fmul(fadd(libdevice.fmaf(t17, t4, -t18), fmul(t32, t4)), t4))
-    t34 = f32(0.0) if t5 else f32(0.0) if t9 else t33
-    t35 = f32(0.0) if t5 else f32(0.0) if t9 else t19
-    return fadd(t35, t34) if fsub(t34, t34) == f32(0.0) else t35
+    t13 = -t12
+    t14 = fsub(t11, f32(1.0))
+    t15 = fadd(fadd(fsub(f32(1.0), fsub(t11, t14)), fsub(t10, t14)), libdevice.fmaf(t3, t3, -t10))
+    t16 = fmul(libdevice.fmaf(t13, t15, libdevice.fmaf(t13, t11, f32(1.0))), t12)
+    t17 = libdevice.fmaf(input, target, t6)
+    t18 = t10 if t7 else f32(1.0)
+    t19 = fmul(t18, t12)
+    t20 = t10 if t2 else f32(1.0)
+    t21 = fmul(t20, t12)
+    t22 = fmul(t12, t12)
+    t23 = fadd(t16, fmul(t17, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t21, t11, t20), t12, t21))))
+    t24 = fadd(t16, fmul(-t17, fmul(t12, libdevice.fmaf(libdevice.fmaf(-t19, t11, t18), t12, t19))))
+    t25 = fmul(t22, input)
+    t26 = libdevice.fmaf(t24, t12, libdevice.fmaf(t12, t23, libdevice.fmaf(t12, t12, -t22)))
+    t27 = fmul(t25, input)
+    t28 = libdevice.fmaf(t26, input, libdevice.fmaf(t22, input, -t25))
+    t29 = fmul(t27, t8)
+    t30 = libdevice.fmaf(t28, input, libdevice.fmaf(t25, input, -t27))
+    t31 = fmul(t29, t8)
+    t32 = libdevice.fmaf(t30, t8, libdevice.fmaf(t27, t8, -t29))
+    t33 = fmul(t31, t4)
+    t34 = libdevice.fmaf(t32, t8, libdevice.fmaf(t29, t8, -t31))
+    t35 = fmul(t33, t4)
+    t36 = libdevice.fmaf(t34, t4, libdevice.fmaf(t31, t4, -t33))
+    t37 = f32(0.0) if t5 else f32(0.0) if t9 else libdevice.fmaf(t36, t4, libdevice.fmaf(t33, t4, -t35))
+    t38 = f32(0.0) if t5 else f32(0.0) if t9 else t35
+    return fadd(t38, t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
 
 
 # Together, so that what they share is computed once.
@@ -195,32 +208,34 @@ def grads_device32(input, target):
     t3 = fmul(t2, t2)
     t4 = fadd(f32(1.0), t3)
     t5 = inverse(t4)
-    t6 = -fmul(target, t5)
-    t7 = -t1
-    t8 = f32(0.0) <= t7
-    t9 = f32(1.0) if t8 else t2
-    t10 = fmul(t6, t9)
-    t11 = fmul(t10, t9)
-    t12 = fsub(t4, f32(1.0))
-    t13 = fmul(t5, fadd(fadd(fsub(f32(1.0), fsub(t4, t12)), fsub(t3, t12)), libdevice.fmaf(t2, t2, -t3)))
-    t14 = t3 if t8 else f32(1.0)
-    t15 = fmul(t14, t5)
-    t16 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t15, t4, t14), t5, t15))
-    t17 = fmul(fsub(libdevice.fmaf(-t5, t4, f32(1.0)), t13), t5)
-    t18 = fadd(t17, fmul(-libdevice.fmaf(input, target, t7), t16))
-    t19 = fmul(-fadd(libdevice.fmaf(target, t5, t6), fmul(target, t18)), t9)
-    t20 = fadd(libdevice.fmaf(t10, t9, -t11), fmul(fadd(libdevice.fmaf(t6, t9, -t10), t19), t9))
-    t21 = t9 == f32(0.0)
-    t22 = -fmul(input, t5)
-    t23 = fmul(t22, t9)
-    t24 = fmul(t23, t9)
-    t25 = fmul(-fadd(libdevice.fmaf(input, t5, t22), fmul(input, t18)), t9)
-    t26 = fadd(libdevice.fmaf(t23, t9, -t24), fmul(fadd(libdevice.fmaf(t22, t9, -t23), t25), t9))
-    t27 = f32(0.0) if t21 else t26
-    t28 = f32(0.0) if t21 else t24
-    t29 = fadd(t11, t20) if fsub(t20, t20) == f32(0.0) else t11
-    t30 = fadd(t28, t27) if fsub(t27, t27) == f32(0.0) else t28
-    return t29, t30
+    t6 = -t5
+    t7 = fsub(t4, f32(1.0))
+    t8 = fadd(fadd(fsub(f32(1.0), fsub(t4, t7)), fsub(t3, t7)), libdevice.fmaf(t2, t2, -t3))
+    t9 = -t1
+    t10 = f32(0.0) <= t9
+    t11 = t3 if t10 else f32(1.0)
+    t12 = fmul(t11, t5)
+    t13 = fmul(t5, libdevice.fmaf(libdevice.fmaf(-t12, t4, t11), t5, t12))
+    t14 = fmul(libdevice.fmaf(t6, t8, libdevice.fmaf(t6, t4, f32(1.0))), t5)
+    t15 = fadd(t14, fmul(-libdevice.fmaf(input, target, t9), t13))
+    t16 = -fmul(target, t5)
+    t17 = f32(1.0) if t10 else t2
+    t18 = fmul(t16, t17)
+    t19 = -libdevice.fmaf(target, t15, libdevice.fmaf(target, t5, t16))
+    t20 = fmul(t18, t17)
+    t21 = libdevice.fmaf(t19, t17, libdevice.fmaf(t16, t17, -t18))
+    t22 = libdevice.fmaf(t21, t17, libdevice.fmaf(t18, t17, -t20))
+    t23 = t17 == f32(0.0)
+    t24 = -fmul(input, t5)
+    t25 = fmul(t24, t17)
+    t26 = -libdevice.fmaf(input, t15, libdevice.fmaf(input, t5, t24))
+    t27 = fmul(t25, t17)
+    t28 = libdevice.fmaf(t26, t17, libdevice.fmaf(t24, t17, -t25))
+    t29 = f32(0.0) if t23 else libdevice.fmaf(t28, t17, libdevice.fmaf(t25, t17, -t27))
+    t30 = f32(0.0) if t23 else t27
+    t31 = fadd(t20, t22) if libdevice.fabsf(t22) < f32(math.inf) else t20
+    t32 = fadd(t30, t29) if libdevice.fabsf(t29) < f32(math.inf) else t30
+    return t31, t32
 
 
 # Together, so that what they share is computed once.
@@ -228,49 +243,51 @@ def grads_device32(input, target):
 def value_and_grad_device32(input, target):
     t1 = fmul(input, target)
     t2 = -t1
-    t3 = f32(0.0) < t2
-    t4 = t2 if t3 else f32(0.0)
+    t3 = -libdevice.fmaf(input, target, t2)
+    t4 = f32(0.0) < t2
     t5 = libdevice.fabsf(t1)
     t6 = near_expf(-t5)
-    t7 = libdevice.log1pf(t6)
-    t8 = fadd(t4, t7)
-    t9 = fsub(t8, t4)
-    t10 = -libdevice.fmaf(input, target, t2)
-    t11 = f32(1.0) if t3 else t6
-    t12 = fadd(f32(1.0), t6)
-    t13 = inverse(t12)
-    t14 = fmul(t11, t13)
-    t15 = fmul(t10, libdevice.fmaf(libdevice.fmaf(-t14, t12, t11), t13, t14))
-    t16 = fadd(fadd(fsub(t4, fsub(t8, t9)), fsub(t7, t9)), t15)
+    t7 = f32(1.0) if t4 else t6
+    t8 = fadd(f32(1.0), t6)
+    t9 = inverse(t8)
+    t10 = fmul(t7, t9)
+    t11 = t2 if t4 else f32(0.0)
+    t12 = libdevice.log1pf(t6)
+    t13 = fadd(t11, t12)
+    t14 = fsub(t13, t11)
+    t15 = libdevice.fmaf(libdevice.fmaf(-t10, t8, t7), t9, t10)
+    t16 = libdevice.fmaf(t3, t15, fadd(fsub(t11, fsub(t13, t14)), fsub(t12, t14)))
     t17 = near_expf(-fmul(t5, f32(0.5)))
     t18 = fmul(t17, t17)
     t19 = fadd(f32(1.0), t18)
     t20 = inverse(t19)
-    t21 = -fmul(target, t20)
-    t22 = f32(0.0) <= t2
-    t23 = f32(1.0) if t22 else t17
-    t24 = fmul(t21, t23)
-    t25 = fmul(t24, t23)
-    t26 = fsub(t19, f32(1.0))
-    t27 = fadd(fadd(fsub(f32(1.0), fsub(t19, t26)), fsub(t18, t26)), libdevice.fmaf(t17, t17, -t18))
-    t28 = t18 if t22 else f32(1.0)
-    t29 = fmul(t28, t20)
-    t30 = fmul(t10, fmul(t20, libdevice.fmaf(libdevice.fmaf(-t29, t19, t28), t20, t29)))
-    t31 = fadd(fmul(fsub(libdevice.fmaf(-t20, t19, f32(1.0)), fmul(t20, t27)), t20), t30)
-    t32 = fmul(-fadd(libdevice.fmaf(target, t20, t21), fmul(target, t31)), t23)
-    t33 = fadd(libdevice.fmaf(t24, t23, -t25), fmul(fadd(libdevice.fmaf(t21, t23, -t24), t32), t23))
-    t34 = t23 == f32(0.0)
-    t35 = -fmul(input, t20)
-    t36 = fmul(t35, t23)
-    t37 = fmul(t36, t23)
-    t38 = fmul(-fadd(libdevice.fmaf(input, t20, t35), fmul(input, t31)), t23)
-    t39 = fadd(libdevice.fmaf(t36, t23, -t37), fmul(fadd(libdevice.fmaf(t35, t23, -t36), t38), t23))
-    t40 = f32(0.0) if t34 else t39
-    t41 = f32(0.0) if t34 else t37
-    t42 = fadd(t8, t16) if fsub(t16, t16) == f32(0.0) else t8
-    t43 = fadd(t25, t33) if fsub(t33, t33) == f32(0.0) else t25
-    t44 = fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
-    return t42, t43, t44
+    t21 = -t20
+    t22 = fsub(t19, f32(1.0))
+    t23 = fadd(fadd(fsub(f32(1.0), fsub(t19, t22)), fsub(t18, t22)), libdevice.fmaf(t17, t17, -t18))
+    t24 = f32(0.0) <= t2
+    t25 = t18 if t24 else f32(1.0)
+    t26 = fmul(t25, t20)
+    t27 = fmul(t3, fmul(t20, libdevice.fmaf(libdevice.fmaf(-t26, t19, t25), t20, t26)))
+    t28 = fadd(fmul(libdevice.fmaf(t21, t23, libdevice.fmaf(t21, t19, f32(1.0))), t20), t27)
+    t29 = -fmul(target, t20)
+    t30 = f32(1.0) if t24 else t17
+    t31 = fmul(t29, t30)
+    t32 = -libdevice.fmaf(target, t28, libdevice.fmaf(target, t20, t29))
+    t33 = fmul(t31, t30)
+    t34 = libdevice.fmaf(t32, t30, libdevice.fmaf(t29, t30, -t31))
+    t35 = libdevice.fmaf(t34, t30, libdevice.fmaf(t31, t30, -t33))
+    t36 = t30 == f32(0.0)
+    t37 = -fmul(input, t20)
+    t38 = fmul(t37, t30)
+    t39 = -libdevice.fmaf(input, t28, libdevice.fmaf(input, t20, t37))
+    t40 = fmul(t38, t30)
+    t41 = libdevice.fmaf(t39, t30, libdevice.fmaf(t37, t30, -t38))
+    t42 = f32(0.0) if t36 else libdevice.fmaf(t41, t30, libdevice.fmaf(t38, t30, -t40))
+    t43 = f32(0.0) if t36 else t40
+    t44 = fadd(t13, t16) if libdevice.fabsf(t16) < f32(math.inf) else t13
+    t45 = fadd(t33, t35) if libdevice.fabsf(t35) < f32(math.inf) else t33
+    t46 = fadd(t43, t42) if libdevice.fabsf(t42) < f32(math.inf) else t43
+    return t44, t45, t46
 
 
 @core

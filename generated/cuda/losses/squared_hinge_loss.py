@@ -5,6 +5,8 @@
 return max(1 - target * input, 0) ** 2
 """
 
+import math
+
 from symgen.runtime.device import (
     core, dadd, dmul, f32, fadd, fmul, fsub, kernel, libdevice, load, load2, load4, store, store2, store4, thread, u32
 )
@@ -20,14 +22,14 @@ def value_device32(input, target):
     t4 = fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(f32(1.0), t3)), -libdevice.fmaf(input, target, t1))
     t5 = t2 < f32(0.0) or t2 == f32(0.0) and t4 < f32(0.0)
     t6 = f32(0.0) if t5 else t4
-    t7 = fsub(t6, t6) == f32(0.0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
     t8 = f32(0.0) if t5 else t2
     t9 = fadd(t8, t6)
-    t10 = t9 if t7 else t8
-    t11 = fmul(t10, t10)
-    t12 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
-    t13 = fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t12)), fmul(t12, t10))
-    return fadd(t11, t13) if fsub(t13, t13) == f32(0.0) else t11
+    t10 = fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)
+    t11 = t9 if t7 else t8
+    t12 = fmul(t11, t11)
+    t13 = libdevice.fmaf(t10, t11, libdevice.fmaf(t11, t10, libdevice.fmaf(t11, t11, -t12)))
+    return fadd(t12, t13) if libdevice.fabsf(t13) < f32(math.inf) else t12
 
 
 # 2*first_max(-input*target + 1, 0)*(-target if -input*target + 1 >= 0 else 0) (compensated)
@@ -41,15 +43,15 @@ def grad_input_device32(input, target):
     t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
     t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
     t8 = f32(0.0) if t7 else t6
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = f32(0.0) if t7 else t3
     t11 = fadd(t10, t8)
-    t12 = fmul(t11 if t9 else t10, f32(2.0))
-    t13 = -target if t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5 else f32(0.0)
-    t14 = fmul(t12, t13)
-    t15 = fmul(fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0)), t13)
-    t16 = fadd(libdevice.fmaf(t12, t13, -t14), t15)
-    return fadd(t14, t16) if fsub(t16, t16) == f32(0.0) else t14
+    t12 = -target if t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5 else f32(0.0)
+    t13 = fmul(t11 if t9 else t10, f32(2.0))
+    t14 = fmul(t13, t12)
+    t15 = fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0))
+    t16 = libdevice.fmaf(t15, t12, libdevice.fmaf(t13, t12, -t14))
+    return fadd(t14, t16) if libdevice.fabsf(t16) < f32(math.inf) else t14
 
 
 # 2*(-target if -input*target + 1 >= 0 else 0)**2
@@ -72,15 +74,15 @@ def grad_target_device32(input, target):
     t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
     t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
     t8 = f32(0.0) if t7 else t6
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = f32(0.0) if t7 else t3
     t11 = fadd(t10, t8)
-    t12 = fmul(t11 if t9 else t10, f32(2.0))
-    t13 = -input if t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5 else f32(0.0)
-    t14 = fmul(t12, t13)
-    t15 = fmul(fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0)), t13)
-    t16 = fadd(libdevice.fmaf(t12, t13, -t14), t15)
-    return fadd(t14, t16) if fsub(t16, t16) == f32(0.0) else t14
+    t12 = -input if t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5 else f32(0.0)
+    t13 = fmul(t11 if t9 else t10, f32(2.0))
+    t14 = fmul(t13, t12)
+    t15 = fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0))
+    t16 = libdevice.fmaf(t15, t12, libdevice.fmaf(t13, t12, -t14))
+    return fadd(t14, t16) if libdevice.fabsf(t16) < f32(math.inf) else t14
 
 
 # 2*(-input if -input*target + 1 >= 0 else 0)**2
@@ -103,20 +105,20 @@ def grads_device32(input, target):
     t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
     t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
     t8 = f32(0.0) if t7 else t6
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = f32(0.0) if t7 else t3
     t11 = fadd(t10, t8)
-    t12 = fmul(t11 if t9 else t10, f32(2.0))
+    t12 = fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0))
     t13 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5
     t14 = -target if t13 else f32(0.0)
-    t15 = fmul(t12, t14)
-    t16 = fmul(fsub(t8, fsub(t11, t10)) if t9 else f32(0.0), f32(2.0))
-    t17 = fadd(libdevice.fmaf(t12, t14, -t15), fmul(t16, t14))
+    t15 = fmul(t11 if t9 else t10, f32(2.0))
+    t16 = fmul(t15, t14)
+    t17 = libdevice.fmaf(t12, t14, libdevice.fmaf(t15, t14, -t16))
     t18 = -input if t13 else f32(0.0)
-    t19 = fmul(t12, t18)
-    t20 = fadd(libdevice.fmaf(t12, t18, -t19), fmul(t16, t18))
-    t21 = fadd(t15, t17) if fsub(t17, t17) == f32(0.0) else t15
-    t22 = fadd(t19, t20) if fsub(t20, t20) == f32(0.0) else t19
+    t19 = fmul(t15, t18)
+    t20 = libdevice.fmaf(t12, t18, libdevice.fmaf(t15, t18, -t19))
+    t21 = fadd(t16, t17) if libdevice.fabsf(t17) < f32(math.inf) else t16
+    t22 = fadd(t19, t20) if libdevice.fabsf(t20) < f32(math.inf) else t19
     return t21, t22
 
 
@@ -131,25 +133,25 @@ def value_and_grad_device32(input, target):
     t6 = fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(f32(1.0), t4)), -t5)
     t7 = t3 < f32(0.0) or t3 == f32(0.0) and t6 < f32(0.0)
     t8 = f32(0.0) if t7 else t6
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = f32(0.0) if t7 else t3
     t11 = fadd(t10, t8)
-    t12 = t11 if t9 else t10
-    t13 = fmul(t12, t12)
-    t14 = fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)
-    t15 = fadd(fadd(libdevice.fmaf(t12, t12, -t13), fmul(t12, t14)), fmul(t14, t12))
+    t12 = fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)
+    t13 = t11 if t9 else t10
+    t14 = fmul(t13, t13)
+    t15 = libdevice.fmaf(t12, t13, libdevice.fmaf(t13, t12, libdevice.fmaf(t13, t13, -t14)))
     t16 = fmul(t12, f32(2.0))
     t17 = t1 < f32(1.0) or t1 == f32(1.0) and not f32(0.0) < t5
     t18 = -target if t17 else f32(0.0)
-    t19 = fmul(t16, t18)
-    t20 = fmul(t14, f32(2.0))
-    t21 = fadd(libdevice.fmaf(t16, t18, -t19), fmul(t20, t18))
+    t19 = fmul(t13, f32(2.0))
+    t20 = fmul(t19, t18)
+    t21 = libdevice.fmaf(t16, t18, libdevice.fmaf(t19, t18, -t20))
     t22 = -input if t17 else f32(0.0)
-    t23 = fmul(t16, t22)
-    t24 = fadd(libdevice.fmaf(t16, t22, -t23), fmul(t20, t22))
-    t25 = fadd(t13, t15) if fsub(t15, t15) == f32(0.0) else t13
-    t26 = fadd(t19, t21) if fsub(t21, t21) == f32(0.0) else t19
-    t27 = fadd(t23, t24) if fsub(t24, t24) == f32(0.0) else t23
+    t23 = fmul(t19, t22)
+    t24 = libdevice.fmaf(t16, t22, libdevice.fmaf(t19, t22, -t23))
+    t25 = fadd(t14, t15) if libdevice.fabsf(t15) < f32(math.inf) else t14
+    t26 = fadd(t20, t21) if libdevice.fabsf(t21) < f32(math.inf) else t20
+    t27 = fadd(t23, t24) if libdevice.fabsf(t24) < f32(math.inf) else t23
     return t25, t26, t27
 
 

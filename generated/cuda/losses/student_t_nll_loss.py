@@ -23,10 +23,6 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
-    log1pf_sum,
-    log1pf_sum_low,
-    logf_fine,
-    logf_fine_low,
     store,
     store2,
     store4,
@@ -37,7 +33,7 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (log, log1p, log1p_low, log_low)
 
 
-# where Abs(r) <= 65536*scale: (df/2 + 1/2)*log1p(quotient(r, scale)**2/df) + log(scale) (fine)
+# where Abs(r) <= 65536*scale: (df/2 + 1/2)*log1p(quotient(r, scale)**2/df) + log(scale) (compensated)
 # where Abs(r) > 65536*scale: -inf to -3.40282e+38: inf, which the function has reached to the last bit
 # where Abs(r) > 65536*scale: -3.40282e+38 to inf: (df/2 + 1/2)*(-log(df) - 2*log(quotient(scale, Abs(r))) +
 # log1p(df*quotient(scale, Abs(r))**2)) + log(Abs(r)) + log(quotient(scale, Abs(r))) (compensated)
@@ -57,59 +53,56 @@ def value_device32(input, target, scale, df, df_low):
     t11 = fdiv(t1 if t7 else scale, t10)
     t12 = fdiv(t11 if t7 else f32(1.0), df)
     t13 = fmul(t12, t11)
-    t14 = -t11
-    t15 = inverse(t10)
-    t16 = fmul(fadd(libdevice.fmaf(t14, scale, t1), t5), t15)
-    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t12, df, t11), t16), fmul(t12, df_low)), inverse(df)), t11)
-    t18 = fadd(fadd(libdevice.fmaf(t12, t11, -t13), fmul(t12, t16)), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t13, t18)
-    t21 = fmul(df, t11)
-    t22 = fmul(t21, t11)
-    t23 = (t20 if t19 else t13) if t7 else t22
-    t24 = (fsub(t18, fsub(t20, t13)) if t19 else f32(0.0)) if t7 else f32(0.0)
-    t25 = log1pf_sum(t23, t24)
-    t26 = fmul(t9, t25)
-    t27 = logf_fine(scale)
-    t28 = fadd(t26, t27)
-    t29 = fsub(t28, t26)
-    t30 = fsub(t9, t8)
-    t31 = fadd(fadd(fsub(t8, fsub(t9, t30)), fsub(f32(0.5), t30)), fmul(df_low, f32(0.5)))
-    t32 = fadd(fadd(libdevice.fmaf(t9, t25, -t26), fmul(t9, log1pf_sum_low(t23, t24))), fmul(t31, t25))
-    t33 = fadd(fadd(fadd(fsub(t26, fsub(t28, t29)), fsub(t27, t29)), t32), logf_fine_low(scale))
-    t34 = -libdevice.logf(df)
-    t35 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
-    t36 = libdevice.logf(t2)
-    t37 = -t36
-    t38 = fadd(t27, t37)
-    t39 = libdevice.logf(t11) if t35 else t38
-    t40 = -fmul(t39, f32(2.0))
-    t41 = fadd(t34, t40)
-    t42 = fadd(t41, t25)
-    t43 = fmul(t9, t42)
-    t44 = fadd(t43, t36)
-    t45 = fadd(t44, t39)
-    t46 = fsub(t45, t44)
-    t47 = fsub(t44, t43)
-    t48 = fsub(t42, t41)
-    t49 = fsub(t41, t34)
-    t50 = fmul(fsub(libdevice.fmaf(t14, t2, scale), fmul(t11, t6)), t15)
-    t51 = fsub(t38, t27)
-    t52 = fmul(t6, fdiv(f32(1.0), t2))
-    t53 = fadd(fadd(fsub(t27, fsub(t38, t51)), fsub(t37, t51)), -t52)
-    t54 = fmul(t50, fdiv(f32(1.0), t11)) if t35 else t53
-    t55 = fadd(fadd(fsub(t34, fsub(t41, t49)), fsub(t40, t49)), -fmul(df_low, t12))
-    t56 = fmul(fadd(fadd(libdevice.fmaf(df, t11, -t21), fmul(df, t50)), fmul(df_low, t11)), t11)
-    t57 = fadd(fadd(libdevice.fmaf(t21, t11, -t22), fmul(t21, t50)), t56)
-    t58 = fadd(fadd(fsub(t41, fsub(t42, t48)), fsub(t25, t48)), fadd(t55, -fmul(t54, f32(2.0))))
-    t59 = fmul(t9, fadd(t58, fmul(t57, fdiv(f32(1.0), fadd(f32(1.0), t22)))))
-    t60 = fadd(fadd(libdevice.fmaf(t9, t42, -t43), t59), fmul(t31, t42))
-    t61 = fadd(fadd(fadd(fsub(t43, fsub(t44, t47)), fsub(t36, t47)), t60), t52)
-    t62 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t39, t46)), t61), t54)
-    t63 = (fadd(t45, t62) if fsub(t62, t62) == f32(0.0) else t45) if t1 < f32(math.inf) else f32(math.inf)
-    t64 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t63
-    t65 = input if input != input else (fadd(t28, t33) if fsub(t33, t33) == f32(0.0) else t28) if t7 else t64
-    return target if target != target else t65
+    t14 = fmul(df, t11)
+    t15 = fmul(t14, t11)
+    t16 = libdevice.log1pf(t13 if t7 else t15)
+    t17 = fmul(t9, t16)
+    t18 = libdevice.logf(scale)
+    t19 = fadd(t17, t18)
+    t20 = fsub(t19, t17)
+    t21 = fsub(t9, t8)
+    t22 = libdevice.fmaf(df_low, f32(0.5), fadd(fsub(t8, fsub(t9, t21)), fsub(f32(0.5), t21)))
+    t23 = -t12
+    t24 = -t11
+    t25 = inverse(t10)
+    t26 = fmul(fadd(libdevice.fmaf(t24, scale, t1), t5), t25)
+    t27 = fmul(libdevice.fmaf(t23, df_low, fadd(libdevice.fmaf(t23, df, t11), t26)), inverse(df))
+    t28 = fdiv(f32(1.0), fadd(f32(1.0), t13) if t7 else t11)
+    t29 = fmul(libdevice.fmaf(t27, t11, libdevice.fmaf(t12, t26, libdevice.fmaf(t12, t11, -t13))), t28)
+    t30 = libdevice.fmaf(t22, t16, libdevice.fmaf(t9, t29, libdevice.fmaf(t9, t16, -t17)))
+    t31 = fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t30)
+    t32 = -libdevice.logf(df)
+    t33 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
+    t34 = libdevice.logf(t2)
+    t35 = -t34
+    t36 = fadd(t18, t35)
+    t37 = libdevice.logf(t11) if t33 else t36
+    t38 = -fmul(t37, f32(2.0))
+    t39 = fadd(t32, t38)
+    t40 = fadd(t39, t16)
+    t41 = fmul(t9, t40)
+    t42 = fadd(t41, t34)
+    t43 = fadd(t42, t37)
+    t44 = fsub(t43, t42)
+    t45 = fsub(t42, t41)
+    t46 = fmul(libdevice.fmaf(t24, t6, libdevice.fmaf(t24, t2, scale)), t25)
+    t47 = libdevice.fmaf(df_low, t11, libdevice.fmaf(df, t46, libdevice.fmaf(df, t11, -t14)))
+    t48 = fsub(t40, t39)
+    t49 = fsub(t36, t18)
+    t50 = fmul(t6, fdiv(f32(1.0), t2))
+    t51 = fmul(t46, t28) if t33 else fadd(fadd(fsub(t18, fsub(t36, t49)), fsub(t35, t49)), -t50)
+    t52 = fsub(t39, t32)
+    t53 = libdevice.fmaf(-df_low, t12, fadd(fsub(t32, fsub(t39, t52)), fsub(t38, t52)))
+    t54 = fadd(fadd(fsub(t39, fsub(t40, t48)), fsub(t16, t48)), libdevice.fmaf(-t51, f32(2.0), t53))
+    t55 = libdevice.fmaf(t47, t11, libdevice.fmaf(t14, t46, libdevice.fmaf(t14, t11, -t15)))
+    t56 = libdevice.fmaf(t55, fdiv(f32(1.0), fadd(f32(1.0), t15)), t54)
+    t57 = libdevice.fmaf(t22, t40, libdevice.fmaf(t9, t56, libdevice.fmaf(t9, t40, -t41)))
+    t58 = fadd(fadd(fadd(fsub(t41, fsub(t42, t45)), fsub(t34, t45)), t57), t50)
+    t59 = fadd(fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(t37, t44)), t58), t51)
+    t60 = fadd(t43, t59) if libdevice.fabsf(t59) < f32(math.inf) else t43
+    t61 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t60 if t1 < f32(math.inf) else f32(math.inf)
+    t62 = (fadd(t19, t31) if libdevice.fabsf(t31) < f32(math.inf) else t19) if t7 else t61
+    return target if target != target else input if input != input else t62
 
 
 # where Abs(r) <= 65536*scale: (df + 1)*quotient(r, scale)/(scale*(df + quotient(r, scale)**2)) (halved)
@@ -140,32 +133,32 @@ def grad_input_device32(input, target, scale, df, df_low):
     t20 = fmul(t19, t16)
     t21 = fadd(t18, t20)
     t22 = fdiv(t11 if t7 else t16 if t12 else t17, t21 if t7 else t2)
-    t23 = fmul(t22, t16)
-    t24 = inverse(t9)
-    t25 = fmul(fadd(libdevice.fmaf(t17, scale, t1), t5), t24)
-    t26 = -t22
-    t27 = -t10
-    t28 = fsub(t8, df)
-    t29 = fadd(fadd(fsub(df, fsub(t8, t28)), fsub(f32(1.0), t28)), df_low)
-    t30 = fmul(fmul(fadd(libdevice.fmaf(t27, scale, t8), t29), t24), f32(0.5))
-    t31 = fsub(t21, t18)
-    t32 = fadd(fadd(libdevice.fmaf(t19, t16, -t20), fmul(t19, t25)), fmul(fmul(t25, f32(0.5)), t16))
-    t33 = fmul(t22, fadd(fadd(fadd(fsub(t18, fsub(t21, t31)), fsub(t20, t31)), fmul(df_low, f32(0.5))), t32))
-    t34 = inverse(t21 if t7 else t15)
-    t35 = fmul(fmul(fsub(fadd(libdevice.fmaf(t26, t21, t11), t30), t33), t34), t16)
-    t36 = fadd(fadd(libdevice.fmaf(t22, t16, -t23), fmul(t22, t25)), t35)
+    t23 = -t22
+    t24 = fsub(t21, t18)
+    t25 = inverse(t9)
+    t26 = fmul(fadd(libdevice.fmaf(t17, scale, t1), t5), t25)
+    t27 = libdevice.fmaf(fmul(t26, f32(0.5)), t16, libdevice.fmaf(t19, t26, libdevice.fmaf(t19, t16, -t20)))
+    t28 = -t10
+    t29 = fsub(t8, df)
+    t30 = fadd(fadd(fsub(df, fsub(t8, t29)), fsub(f32(1.0), t29)), df_low)
+    t31 = fmul(fadd(libdevice.fmaf(t28, scale, t8), t30), t25)
+    t32 = fadd(libdevice.fmaf(df_low, f32(0.5), fadd(fsub(t18, fsub(t21, t24)), fsub(t20, t24))), t27)
+    t33 = inverse(t21 if t7 else t15)
+    t34 = fmul(t22, t16)
+    t35 = fmul(libdevice.fmaf(t23, t32, libdevice.fmaf(t31, f32(0.5), libdevice.fmaf(t23, t21, t11))), t33)
+    t36 = libdevice.fmaf(t35, t16, libdevice.fmaf(t22, t26, libdevice.fmaf(t22, t16, -t34)))
     t37 = fsub(t15, t14)
-    t38 = fmul(fsub(libdevice.fmaf(t27, t2, scale), fmul(t10, t6)), t24)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(df, t10, -t13), fmul(df, t38)), fmul(df_low, t10)), t10)
-    t40 = fadd(fadd(libdevice.fmaf(t13, t10, -t14), fmul(t13, t38)), t39)
-    t41 = fmul(t16, fadd(fadd(fsub(t14, fsub(t15, t37)), fsub(f32(1.0), t37)), t40))
-    t42 = fmul(fsub(fadd(libdevice.fmaf(t17, t15, t8), t29), t41), t34)
+    t38 = fmul(libdevice.fmaf(t28, t6, libdevice.fmaf(t28, t2, scale)), t25)
+    t39 = libdevice.fmaf(df_low, t10, libdevice.fmaf(df, t38, libdevice.fmaf(df, t10, -t13)))
+    t40 = libdevice.fmaf(t39, t10, libdevice.fmaf(t13, t38, libdevice.fmaf(t13, t10, -t14)))
+    t41 = fadd(fadd(fsub(t14, fsub(t15, t37)), fsub(f32(1.0), t37)), t40)
+    t42 = fmul(libdevice.fmaf(t17, t41, fadd(libdevice.fmaf(t17, t15, t8), t30)), t33)
     t43 = fmul(t22, t6)
-    t44 = fmul(fsub(fadd(libdevice.fmaf(t26, t2, t16), t42), t43), t24)
-    t45 = fmul(fsub(fadd(libdevice.fmaf(t26, t2, t17), -t42), t43), t24)
-    t46 = fadd(t22, t44) if fsub(t44, t44) == f32(0.0) else t22
-    t47 = t46 if t12 else fadd(t22, t45) if fsub(t45, t45) == f32(0.0) else t22
-    return (fadd(t23, t36) if fsub(t36, t36) == f32(0.0) else t23) if t7 else t47
+    t44 = fmul(fsub(fadd(libdevice.fmaf(t23, t2, t16), t42), t43), t25)
+    t45 = fmul(fsub(fadd(libdevice.fmaf(t23, t2, t17), -t42), t43), t25)
+    t46 = fadd(t22, t44) if libdevice.fabsf(t44) < f32(math.inf) else t22
+    t47 = t46 if t12 else fadd(t22, t45) if libdevice.fabsf(t45) < f32(math.inf) else t22
+    return (fadd(t34, t36) if libdevice.fabsf(t36) < f32(math.inf) else t34) if t7 else t47
 
 
 # where Abs(r) <= 65536*scale: (df + 1)*quotient(r, scale)/(scale*(df + quotient(r, scale)**2)) (halved)
@@ -196,32 +189,32 @@ def grad_target_device32(input, target, scale, df, df_low):
     t20 = fmul(t19, t16)
     t21 = fadd(t18, t20)
     t22 = fdiv(t11 if t7 else t16 if t12 else t17, t21 if t7 else t2)
-    t23 = fmul(t22, t16)
-    t24 = inverse(t9)
-    t25 = fmul(fadd(libdevice.fmaf(t17, scale, t1), t5), t24)
-    t26 = -t22
-    t27 = -t10
-    t28 = fsub(t8, df)
-    t29 = fadd(fadd(fsub(df, fsub(t8, t28)), fsub(f32(1.0), t28)), df_low)
-    t30 = fmul(fmul(fadd(libdevice.fmaf(t27, scale, t8), t29), t24), f32(0.5))
-    t31 = fsub(t21, t18)
-    t32 = fadd(fadd(libdevice.fmaf(t19, t16, -t20), fmul(t19, t25)), fmul(fmul(t25, f32(0.5)), t16))
-    t33 = fmul(t22, fadd(fadd(fadd(fsub(t18, fsub(t21, t31)), fsub(t20, t31)), fmul(df_low, f32(0.5))), t32))
-    t34 = inverse(t21 if t7 else t15)
-    t35 = fmul(fmul(fsub(fadd(libdevice.fmaf(t26, t21, t11), t30), t33), t34), t16)
-    t36 = fadd(fadd(libdevice.fmaf(t22, t16, -t23), fmul(t22, t25)), t35)
+    t23 = -t22
+    t24 = fsub(t21, t18)
+    t25 = inverse(t9)
+    t26 = fmul(fadd(libdevice.fmaf(t17, scale, t1), t5), t25)
+    t27 = libdevice.fmaf(fmul(t26, f32(0.5)), t16, libdevice.fmaf(t19, t26, libdevice.fmaf(t19, t16, -t20)))
+    t28 = -t10
+    t29 = fsub(t8, df)
+    t30 = fadd(fadd(fsub(df, fsub(t8, t29)), fsub(f32(1.0), t29)), df_low)
+    t31 = fmul(fadd(libdevice.fmaf(t28, scale, t8), t30), t25)
+    t32 = fadd(libdevice.fmaf(df_low, f32(0.5), fadd(fsub(t18, fsub(t21, t24)), fsub(t20, t24))), t27)
+    t33 = inverse(t21 if t7 else t15)
+    t34 = fmul(t22, t16)
+    t35 = fmul(libdevice.fmaf(t23, t32, libdevice.fmaf(t31, f32(0.5), libdevice.fmaf(t23, t21, t11))), t33)
+    t36 = libdevice.fmaf(t35, t16, libdevice.fmaf(t22, t26, libdevice.fmaf(t22, t16, -t34)))
     t37 = fsub(t15, t14)
-    t38 = fmul(fsub(libdevice.fmaf(t27, t2, scale), fmul(t10, t6)), t24)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(df, t10, -t13), fmul(df, t38)), fmul(df_low, t10)), t10)
-    t40 = fadd(fadd(libdevice.fmaf(t13, t10, -t14), fmul(t13, t38)), t39)
-    t41 = fmul(t16, fadd(fadd(fsub(t14, fsub(t15, t37)), fsub(f32(1.0), t37)), t40))
-    t42 = fmul(fsub(fadd(libdevice.fmaf(t17, t15, t8), t29), t41), t34)
+    t38 = fmul(libdevice.fmaf(t28, t6, libdevice.fmaf(t28, t2, scale)), t25)
+    t39 = libdevice.fmaf(df_low, t10, libdevice.fmaf(df, t38, libdevice.fmaf(df, t10, -t13)))
+    t40 = libdevice.fmaf(t39, t10, libdevice.fmaf(t13, t38, libdevice.fmaf(t13, t10, -t14)))
+    t41 = fadd(fadd(fsub(t14, fsub(t15, t37)), fsub(f32(1.0), t37)), t40)
+    t42 = fmul(libdevice.fmaf(t17, t41, fadd(libdevice.fmaf(t17, t15, t8), t30)), t33)
     t43 = fmul(t22, t6)
-    t44 = fmul(fsub(fadd(libdevice.fmaf(t26, t2, t16), t42), t43), t24)
-    t45 = fmul(fsub(fadd(libdevice.fmaf(t26, t2, t17), -t42), t43), t24)
-    t46 = fadd(t22, t44) if fsub(t44, t44) == f32(0.0) else t22
-    t47 = t46 if t12 else fadd(t22, t45) if fsub(t45, t45) == f32(0.0) else t22
-    return -((fadd(t23, t36) if fsub(t36, t36) == f32(0.0) else t23) if t7 else t47)
+    t44 = fmul(fsub(fadd(libdevice.fmaf(t23, t2, t16), t42), t43), t25)
+    t45 = fmul(fsub(fadd(libdevice.fmaf(t23, t2, t17), -t42), t43), t25)
+    t46 = fadd(t22, t44) if libdevice.fabsf(t44) < f32(math.inf) else t22
+    t47 = t46 if t12 else fadd(t22, t45) if libdevice.fabsf(t45) < f32(math.inf) else t22
+    return -((fadd(t34, t36) if libdevice.fabsf(t36) < f32(math.inf) else t34) if t7 else t47)
 
 
 # where Abs(r) <= 65536*scale: quotient(quotient(-(-df + quotient(r, scale)**2)*(df + 1)/(df + quotient(r,
@@ -254,42 +247,44 @@ def grad2_input_device32(input, target, scale, df, df_low):
     t22 = fmul(t19, t21)
     t23 = fdiv(t20 if t7 else t22, t18)
     t24 = -t23
-    t25 = scale if t7 else t1
-    t26 = fdiv(t24 if t7 else t23, t25)
-    t27 = fdiv(t26, t25)
-    t28 = -t27
-    t29 = -t26
-    t30 = fsub(t13, df)
-    t31 = fadd(fadd(fsub(df, fsub(t13, t30)), fsub(f32(1.0), t30)), df_low)
-    t32 = -t19
-    t33 = fsub(t12, t8)
-    t34 = -t10
-    t35 = inverse(t9)
-    t36 = fmul(fadd(libdevice.fmaf(t34, scale, t1), t5), t35)
-    t37 = fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t36)), fmul(t36, t10))
-    t38 = fadd(fadd(fadd(fsub(t8, fsub(t12, t33)), fsub(t11, t33)), -df_low), t37)
-    t39 = fsub(t14, df)
-    t40 = fadd(fadd(fadd(fsub(df, fsub(t14, t39)), fsub(t11, t39)), df_low), t37)
-    t41 = inverse(t18)
-    t42 = fmul(fmul(fsub(fadd(libdevice.fmaf(t32, t14, t12), t38), fmul(t19, t40)), t41), t13)
-    t43 = fadd(libdevice.fmaf(t24, t14, t20), fadd(fadd(libdevice.fmaf(t19, t13, -t20), fmul(t19, t31)), t42))
-    t44 = fmul(fadd(libdevice.fmaf(t29, scale, t24), -fmul(fsub(t43, fmul(t23, t40)), t41)), t35)
-    t45 = fmul(fadd(libdevice.fmaf(t28, scale, t26), t44), t35)
-    t46 = fsub(t21, t16)
-    t47 = fmul(fsub(libdevice.fmaf(t34, t2, scale), fmul(t10, t6)), t35)
-    t48 = fmul(fadd(fadd(libdevice.fmaf(df, t10, -t15), fmul(df, t47)), fmul(df_low, t10)), t10)
-    t49 = fadd(fadd(libdevice.fmaf(t15, t10, -t16), fmul(t15, t47)), t48)
-    t50 = fmul(t19, fadd(fadd(fsub(t16, fsub(t21, t46)), fsub(f32(-1.0), t46)), t49))
-    t51 = fsub(t17, t16)
-    t52 = fadd(fadd(fsub(t16, fsub(t17, t51)), fsub(f32(1.0), t51)), t49)
-    t53 = fmul(fmul(fsub(fadd(libdevice.fmaf(t32, t17, t13), t31), fmul(t19, t52)), t41), t21)
-    t54 = fadd(libdevice.fmaf(t24, t17, t22), fadd(fadd(libdevice.fmaf(t19, t21, -t22), t50), t53))
-    t55 = inverse(t1)
-    t56 = fsub(fadd(libdevice.fmaf(t29, t1, t23), fmul(fsub(t54, fmul(t23, t52)), t41)), fmul(t26, t5))
-    t57 = fmul(fsub(fadd(libdevice.fmaf(t28, t1, t26), fmul(t56, t55)), fmul(t27, t5)), t55)
-    t58 = fadd(t27, t45) if fsub(t45, t45) == f32(0.0) else t27
-    t59 = t58 if t7 else fadd(t27, t57) if fsub(t57, t57) == f32(0.0) else t27
-    return f32(0.0) if scale == f32(-math.inf) else t59
+    t25 = fsub(t14, df)
+    t26 = -t10
+    t27 = inverse(t9)
+    t28 = fmul(fadd(libdevice.fmaf(t26, scale, t1), t5), t27)
+    t29 = libdevice.fmaf(t28, t10, libdevice.fmaf(t10, t28, libdevice.fmaf(t10, t10, -t11)))
+    t30 = fadd(fadd(fadd(fsub(df, fsub(t14, t25)), fsub(t11, t25)), df_low), t29)
+    t31 = -t19
+    t32 = fsub(t12, t8)
+    t33 = fadd(fadd(fadd(fsub(t8, fsub(t12, t32)), fsub(t11, t32)), -df_low), t29)
+    t34 = inverse(t18)
+    t35 = fsub(t13, df)
+    t36 = fadd(fadd(fsub(df, fsub(t13, t35)), fsub(f32(1.0), t35)), df_low)
+    t37 = fmul(libdevice.fmaf(t31, t30, fadd(libdevice.fmaf(t31, t14, t12), t33)), t34)
+    t38 = libdevice.fmaf(t37, t13, libdevice.fmaf(t19, t36, libdevice.fmaf(t19, t13, -t20)))
+    t39 = scale if t7 else t1
+    t40 = fdiv(t24 if t7 else t23, t39)
+    t41 = -t40
+    t42 = -libdevice.fmaf(t24, t30, fadd(libdevice.fmaf(t24, t14, t20), t38))
+    t43 = fdiv(t40, t39)
+    t44 = -t43
+    t45 = libdevice.fmaf(t42, t34, libdevice.fmaf(t41, scale, t24))
+    t46 = fmul(libdevice.fmaf(t45, t27, libdevice.fmaf(t44, scale, t40)), t27)
+    t47 = fsub(t17, t16)
+    t48 = fmul(libdevice.fmaf(t26, t6, libdevice.fmaf(t26, t2, scale)), t27)
+    t49 = libdevice.fmaf(df_low, t10, libdevice.fmaf(df, t48, libdevice.fmaf(df, t10, -t15)))
+    t50 = libdevice.fmaf(t49, t10, libdevice.fmaf(t15, t48, libdevice.fmaf(t15, t10, -t16)))
+    t51 = fadd(fadd(fsub(t16, fsub(t17, t47)), fsub(f32(1.0), t47)), t50)
+    t52 = fsub(t21, t16)
+    t53 = fadd(fadd(fsub(t16, fsub(t21, t52)), fsub(f32(-1.0), t52)), t50)
+    t54 = fmul(libdevice.fmaf(t31, t51, fadd(libdevice.fmaf(t31, t17, t13), t36)), t34)
+    t55 = libdevice.fmaf(t54, t21, libdevice.fmaf(t19, t53, libdevice.fmaf(t19, t21, -t22)))
+    t56 = libdevice.fmaf(t24, t51, fadd(libdevice.fmaf(t24, t17, t22), t55))
+    t57 = inverse(t1)
+    t58 = libdevice.fmaf(t41, t5, libdevice.fmaf(t56, t34, libdevice.fmaf(t41, t1, t23)))
+    t59 = fmul(libdevice.fmaf(t44, t5, libdevice.fmaf(t58, t57, libdevice.fmaf(t44, t1, t40))), t57)
+    t60 = fadd(t43, t46) if libdevice.fabsf(t46) < f32(math.inf) else t43
+    t61 = t60 if t7 else fadd(t43, t59) if libdevice.fabsf(t59) < f32(math.inf) else t43
+    return f32(0.0) if scale == f32(-math.inf) else t61
 
 
 # where Abs(r) <= 65536*scale: quotient(quotient(-(-df + quotient(r, scale)**2)*(df + 1)/(df + quotient(r,
@@ -322,42 +317,44 @@ def grad2_target_device32(input, target, scale, df, df_low):
     t22 = fmul(t19, t21)
     t23 = fdiv(t20 if t7 else t22, t18)
     t24 = -t23
-    t25 = scale if t7 else t1
-    t26 = fdiv(t24 if t7 else t23, t25)
-    t27 = fdiv(t26, t25)
-    t28 = -t27
-    t29 = -t26
-    t30 = fsub(t13, df)
-    t31 = fadd(fadd(fsub(df, fsub(t13, t30)), fsub(f32(1.0), t30)), df_low)
-    t32 = -t19
-    t33 = fsub(t12, t8)
-    t34 = -t10
-    t35 = inverse(t9)
-    t36 = fmul(fadd(libdevice.fmaf(t34, scale, t1), t5), t35)
-    t37 = fadd(fadd(libdevice.fmaf(t10, t10, -t11), fmul(t10, t36)), fmul(t36, t10))
-    t38 = fadd(fadd(fadd(fsub(t8, fsub(t12, t33)), fsub(t11, t33)), -df_low), t37)
-    t39 = fsub(t14, df)
-    t40 = fadd(fadd(fadd(fsub(df, fsub(t14, t39)), fsub(t11, t39)), df_low), t37)
-    t41 = inverse(t18)
-    t42 = fmul(fmul(fsub(fadd(libdevice.fmaf(t32, t14, t12), t38), fmul(t19, t40)), t41), t13)
-    t43 = fadd(libdevice.fmaf(t24, t14, t20), fadd(fadd(libdevice.fmaf(t19, t13, -t20), fmul(t19, t31)), t42))
-    t44 = fmul(fadd(libdevice.fmaf(t29, scale, t24), -fmul(fsub(t43, fmul(t23, t40)), t41)), t35)
-    t45 = fmul(fadd(libdevice.fmaf(t28, scale, t26), t44), t35)
-    t46 = fsub(t21, t16)
-    t47 = fmul(fsub(libdevice.fmaf(t34, t2, scale), fmul(t10, t6)), t35)
-    t48 = fmul(fadd(fadd(libdevice.fmaf(df, t10, -t15), fmul(df, t47)), fmul(df_low, t10)), t10)
-    t49 = fadd(fadd(libdevice.fmaf(t15, t10, -t16), fmul(t15, t47)), t48)
-    t50 = fmul(t19, fadd(fadd(fsub(t16, fsub(t21, t46)), fsub(f32(-1.0), t46)), t49))
-    t51 = fsub(t17, t16)
-    t52 = fadd(fadd(fsub(t16, fsub(t17, t51)), fsub(f32(1.0), t51)), t49)
-    t53 = fmul(fmul(fsub(fadd(libdevice.fmaf(t32, t17, t13), t31), fmul(t19, t52)), t41), t21)
-    t54 = fadd(libdevice.fmaf(t24, t17, t22), fadd(fadd(libdevice.fmaf(t19, t21, -t22), t50), t53))
-    t55 = inverse(t1)
-    t56 = fsub(fadd(libdevice.fmaf(t29, t1, t23), fmul(fsub(t54, fmul(t23, t52)), t41)), fmul(t26, t5))
-    t57 = fmul(fsub(fadd(libdevice.fmaf(t28, t1, t26), fmul(t56, t55)), fmul(t27, t5)), t55)
-    t58 = fadd(t27, t45) if fsub(t45, t45) == f32(0.0) else t27
-    t59 = t58 if t7 else fadd(t27, t57) if fsub(t57, t57) == f32(0.0) else t27
-    return f32(0.0) if scale == f32(-math.inf) else t59
+    t25 = fsub(t14, df)
+    t26 = -t10
+    t27 = inverse(t9)
+    t28 = fmul(fadd(libdevice.fmaf(t26, scale, t1), t5), t27)
+    t29 = libdevice.fmaf(t28, t10, libdevice.fmaf(t10, t28, libdevice.fmaf(t10, t10, -t11)))
+    t30 = fadd(fadd(fadd(fsub(df, fsub(t14, t25)), fsub(t11, t25)), df_low), t29)
+    t31 = -t19
+    t32 = fsub(t12, t8)
+    t33 = fadd(fadd(fadd(fsub(t8, fsub(t12, t32)), fsub(t11, t32)), -df_low), t29)
+    t34 = inverse(t18)
+    t35 = fsub(t13, df)
+    t36 = fadd(fadd(fsub(df, fsub(t13, t35)), fsub(f32(1.0), t35)), df_low)
+    t37 = fmul(libdevice.fmaf(t31, t30, fadd(libdevice.fmaf(t31, t14, t12), t33)), t34)
+    t38 = libdevice.fmaf(t37, t13, libdevice.fmaf(t19, t36, libdevice.fmaf(t19, t13, -t20)))
+    t39 = scale if t7 else t1
+    t40 = fdiv(t24 if t7 else t23, t39)
+    t41 = -t40
+    t42 = -libdevice.fmaf(t24, t30, fadd(libdevice.fmaf(t24, t14, t20), t38))
+    t43 = fdiv(t40, t39)
+    t44 = -t43
+    t45 = libdevice.fmaf(t42, t34, libdevice.fmaf(t41, scale, t24))
+    t46 = fmul(libdevice.fmaf(t45, t27, libdevice.fmaf(t44, scale, t40)), t27)
+    t47 = fsub(t17, t16)
+    t48 = fmul(libdevice.fmaf(t26, t6, libdevice.fmaf(t26, t2, scale)), t27)
+    t49 = libdevice.fmaf(df_low, t10, libdevice.fmaf(df, t48, libdevice.fmaf(df, t10, -t15)))
+    t50 = libdevice.fmaf(t49, t10, libdevice.fmaf(t15, t48, libdevice.fmaf(t15, t10, -t16)))
+    t51 = fadd(fadd(fsub(t16, fsub(t17, t47)), fsub(f32(1.0), t47)), t50)
+    t52 = fsub(t21, t16)
+    t53 = fadd(fadd(fsub(t16, fsub(t21, t52)), fsub(f32(-1.0), t52)), t50)
+    t54 = fmul(libdevice.fmaf(t31, t51, fadd(libdevice.fmaf(t31, t17, t13), t36)), t34)
+    t55 = libdevice.fmaf(t54, t21, libdevice.fmaf(t19, t53, libdevice.fmaf(t19, t21, -t22)))
+    t56 = libdevice.fmaf(t24, t51, fadd(libdevice.fmaf(t24, t17, t22), t55))
+    t57 = inverse(t1)
+    t58 = libdevice.fmaf(t41, t5, libdevice.fmaf(t56, t34, libdevice.fmaf(t41, t1, t23)))
+    t59 = fmul(libdevice.fmaf(t44, t5, libdevice.fmaf(t58, t57, libdevice.fmaf(t44, t1, t40))), t57)
+    t60 = fadd(t43, t46) if libdevice.fabsf(t46) < f32(math.inf) else t43
+    t61 = t60 if t7 else fadd(t43, t59) if libdevice.fabsf(t59) < f32(math.inf) else t43
+    return f32(0.0) if scale == f32(-math.inf) else t61
 
 
 # where Abs(r) <= 65536*scale: quotient(-df*(quotient(r, scale) - 1)*(quotient(r, scale) + 1)/(df + quotient(r,
@@ -389,39 +386,40 @@ def grad_scale_device32(input, target, scale, df, df_low):
     t21 = fadd(t20, f32(1.0))
     t22 = fdiv(t16 if t7 else t18, scale if t7 else t21)
     t23 = -t22
-    t24 = fsub(t15, t8)
-    t25 = -t8
-    t26 = inverse(scale)
-    t27 = fmul(fadd(libdevice.fmaf(t25, scale, t1), t5), t26)
-    t28 = fmul(t14, fadd(fadd(fsub(t8, fsub(t15, t24)), fsub(f32(1.0), t24)), t27))
-    t29 = fsub(t13, t8)
-    t30 = fmul(t12, fadd(fadd(fsub(t8, fsub(t13, t29)), fsub(f32(-1.0), t29)), t27))
-    t31 = -t12
-    t32 = fsub(t10, df)
-    t33 = fadd(fadd(libdevice.fmaf(t8, t8, -t9), fmul(t8, t27)), fmul(t27, t8))
-    t34 = fmul(t12, fadd(fadd(fadd(fsub(df, fsub(t10, t32)), fsub(t9, t32)), df_low), t33))
-    t35 = inverse(t11)
-    t36 = fmul(fmul(fsub(fadd(libdevice.fmaf(t31, t10, df), df_low), t34), t35), t13)
-    t37 = fmul(fadd(fadd(libdevice.fmaf(t12, t13, -t14), t30), t36), t15)
-    t38 = fadd(libdevice.fmaf(t23, scale, t16), -fadd(fadd(libdevice.fmaf(t14, t15, t16), t28), t37))
-    t39 = fmul(t38, t26)
-    t40 = fadd(t12, f32(1.0))
-    t41 = fmul(t22, t40)
-    t42 = fsub(t40, t12)
-    t43 = fmul(fsub(libdevice.fmaf(t31, t2, scale), fmul(t12, t6)), t35)
-    t44 = fmul(t22, fadd(fadd(fsub(t12, fsub(t40, t42)), fsub(f32(1.0), t42)), t43))
-    t45 = fsub(t17, t12)
-    t46 = fmul(t8, fadd(fadd(fsub(t12, fsub(t17, t45)), fsub(f32(-1.0), t45)), t43))
-    t47 = fmul(fmul(fadd(libdevice.fmaf(t25, scale, df), df_low), t26), t17)
-    t48 = fsub(t21, t20)
-    t49 = fmul(fadd(fadd(libdevice.fmaf(df, t12, -t19), fmul(df, t43)), fmul(df_low, t12)), t12)
-    t50 = fadd(fadd(libdevice.fmaf(t19, t12, -t20), fmul(t19, t43)), t49)
-    t51 = fadd(libdevice.fmaf(t23, t21, t18), fadd(fadd(libdevice.fmaf(t8, t17, -t18), t46), t47))
-    t52 = fsub(t51, fmul(t22, fadd(fadd(fsub(t20, fsub(t21, t48)), fsub(f32(1.0), t48)), t50)))
-    t53 = fadd(fadd(libdevice.fmaf(t22, t40, -t41), t44), fmul(fmul(t52, inverse(t21)), t40))
-    t54 = fadd(t22, t39) if fsub(t39, t39) == f32(0.0) else t22
-    t55 = t54 if t7 else fadd(t41, t53) if fsub(t53, t53) == f32(0.0) else t41
-    return f32(0.0) if scale == f32(-math.inf) else t55
+    t24 = -t12
+    t25 = fsub(t10, df)
+    t26 = -t8
+    t27 = inverse(scale)
+    t28 = fmul(fadd(libdevice.fmaf(t26, scale, t1), t5), t27)
+    t29 = libdevice.fmaf(t28, t8, libdevice.fmaf(t8, t28, libdevice.fmaf(t8, t8, -t9)))
+    t30 = fadd(fadd(fadd(fsub(df, fsub(t10, t25)), fsub(t9, t25)), df_low), t29)
+    t31 = inverse(t11)
+    t32 = fsub(t13, t8)
+    t33 = fadd(fadd(fsub(t8, fsub(t13, t32)), fsub(f32(-1.0), t32)), t28)
+    t34 = fmul(libdevice.fmaf(t24, t30, fadd(libdevice.fmaf(t24, t10, df), df_low)), t31)
+    t35 = fsub(t15, t8)
+    t36 = fadd(fadd(fsub(t8, fsub(t15, t35)), fsub(f32(1.0), t35)), t28)
+    t37 = libdevice.fmaf(t34, t13, libdevice.fmaf(t12, t33, libdevice.fmaf(t12, t13, -t14)))
+    t38 = -libdevice.fmaf(t37, t15, libdevice.fmaf(t14, t36, libdevice.fmaf(t14, t15, t16)))
+    t39 = fmul(fadd(libdevice.fmaf(t23, scale, t16), t38), t27)
+    t40 = fsub(t21, t20)
+    t41 = fmul(libdevice.fmaf(t24, t6, libdevice.fmaf(t24, t2, scale)), t31)
+    t42 = libdevice.fmaf(df_low, t12, libdevice.fmaf(df, t41, libdevice.fmaf(df, t12, -t19)))
+    t43 = libdevice.fmaf(t42, t12, libdevice.fmaf(t19, t41, libdevice.fmaf(t19, t12, -t20)))
+    t44 = fsub(t17, t12)
+    t45 = fadd(fadd(fsub(t12, fsub(t17, t44)), fsub(f32(-1.0), t44)), t41)
+    t46 = fmul(fadd(libdevice.fmaf(t26, scale, df), df_low), t27)
+    t47 = libdevice.fmaf(t46, t17, libdevice.fmaf(t8, t45, libdevice.fmaf(t8, t17, -t18)))
+    t48 = fadd(fadd(fsub(t20, fsub(t21, t40)), fsub(f32(1.0), t40)), t43)
+    t49 = fadd(t12, f32(1.0))
+    t50 = fsub(t49, t12)
+    t51 = fmul(t22, t49)
+    t52 = fadd(fadd(fsub(t12, fsub(t49, t50)), fsub(f32(1.0), t50)), t41)
+    t53 = fmul(libdevice.fmaf(t23, t48, fadd(libdevice.fmaf(t23, t21, t18), t47)), inverse(t21))
+    t54 = libdevice.fmaf(t53, t49, libdevice.fmaf(t22, t52, libdevice.fmaf(t22, t49, -t51)))
+    t55 = fadd(t22, t39) if libdevice.fabsf(t39) < f32(math.inf) else t22
+    t56 = t55 if t7 else fadd(t51, t54) if libdevice.fabsf(t54) < f32(math.inf) else t51
+    return f32(0.0) if scale == f32(-math.inf) else t56
 
 
 # where Abs(r) <= 65536*scale: quotient(quotient(df*(3*df*quotient(r, scale)**2 - df + quotient(r, scale)**4 +
@@ -463,63 +461,65 @@ def grad2_scale_device32(input, target, scale, df, df_low):
     t31 = fadd(t30, f32(-1.0))
     t32 = fmul(t8, t31)
     t33 = fdiv(t21 if t7 else t32, t10 if t7 else scale)
-    t34 = fadd(t25, f32(1.0))
-    t35 = scale if t7 else t34
-    t36 = fdiv(t33, t35)
-    t37 = fdiv(t36, t35)
-    t38 = -t37
-    t39 = -t36
-    t40 = -t33
-    t41 = fsub(t20, t18)
-    t42 = fsub(t18, t17)
-    t43 = fsub(t17, t13)
-    t44 = -t8
-    t45 = inverse(scale)
-    t46 = fmul(fadd(libdevice.fmaf(t44, scale, t1), t5), t45)
-    t47 = fadd(libdevice.fmaf(f32(3.0), df, -t14), fmul(f32(3.0), df_low))
-    t48 = fmul(fadd(fadd(libdevice.fmaf(t14, t8, -t15), fmul(t14, t46)), fmul(t47, t8)), t8)
-    t49 = fadd(fadd(fsub(t13, fsub(t17, t43)), fsub(t16, t43)), -df_low)
-    t50 = fadd(t49, fadd(fadd(libdevice.fmaf(t15, t8, -t16), fmul(t15, t46)), t48))
-    t51 = fadd(fadd(libdevice.fmaf(t8, t8, -t9), fmul(t8, t46)), fmul(t46, t8))
-    t52 = fadd(fadd(fadd(fsub(t17, fsub(t18, t42)), fsub(t9, t42)), t50), t51)
-    t53 = fadd(fadd(libdevice.fmaf(t9, t9, -t19), fmul(t9, t51)), fmul(t51, t9))
-    t54 = fmul(t12, fadd(fadd(fadd(fsub(t18, fsub(t20, t41)), fsub(t19, t41)), t52), t53))
-    t55 = -t12
-    t56 = fsub(t10, df)
-    t57 = fadd(fadd(fadd(fsub(df, fsub(t10, t56)), fsub(t9, t56)), df_low), t51)
-    t58 = inverse(t11)
-    t59 = fmul(fmul(fsub(fadd(libdevice.fmaf(t55, t10, df), df_low), fmul(t12, t57)), t58), t20)
-    t60 = fadd(libdevice.fmaf(t40, t10, t21), fadd(fadd(libdevice.fmaf(t12, t20, -t21), t54), t59))
-    t61 = fmul(fadd(libdevice.fmaf(t39, scale, t33), fmul(fsub(t60, fmul(t33, t57)), t58)), t45)
-    t62 = fmul(fadd(libdevice.fmaf(t38, scale, t36), t61), t45)
-    t63 = fsub(t31, t30)
-    t64 = fsub(t30, t28)
-    t65 = fsub(t28, t23)
-    t66 = fmul(fsub(libdevice.fmaf(t55, t2, scale), fmul(t12, t6)), t58)
-    t67 = fmul(fadd(fadd(libdevice.fmaf(t14, t12, -t22), fmul(t14, t66)), fmul(t47, t12)), t12)
-    t68 = -fadd(fadd(libdevice.fmaf(t22, t12, t23), fmul(t22, t66)), t67)
-    t69 = fmul(fadd(fadd(libdevice.fmaf(df, t12, -t24), fmul(df, t66)), fmul(df_low, t12)), t12)
-    t70 = fadd(fadd(libdevice.fmaf(t24, t12, -t25), fmul(t24, t66)), t69)
-    t71 = fmul(fadd(fadd(libdevice.fmaf(t25, t12, -t26), fmul(t25, t66)), fmul(t70, t12)), t12)
-    t72 = fadd(fadd(libdevice.fmaf(t26, t12, -t27), fmul(t26, t66)), t71)
-    t73 = fadd(fadd(fadd(fsub(t23, fsub(t28, t65)), fsub(t27, t65)), t68), t72)
-    t74 = -fadd(fadd(libdevice.fmaf(t12, t12, t29), fmul(t12, t66)), fmul(t66, t12))
-    t75 = fadd(fadd(fadd(fsub(t28, fsub(t30, t64)), fsub(t29, t64)), t73), t74)
-    t76 = fmul(t8, fadd(fadd(fsub(t30, fsub(t31, t63)), fsub(f32(-1.0), t63)), t75))
-    t77 = fmul(fmul(fadd(libdevice.fmaf(t44, scale, df), df_low), t45), t31)
-    t78 = fadd(libdevice.fmaf(t40, scale, t32), fadd(fadd(libdevice.fmaf(t8, t31, -t32), t76), t77))
-    t79 = fsub(t34, t25)
-    t80 = fadd(fadd(fsub(t25, fsub(t34, t79)), fsub(f32(1.0), t79)), t70)
-    t81 = inverse(t34)
-    t82 = fmul(fsub(fadd(libdevice.fmaf(t39, t34, t33), fmul(t78, t45)), fmul(t36, t80)), t81)
-    t83 = -fmul(fsub(fadd(libdevice.fmaf(t38, t34, t36), t82), fmul(t37, t80)), t81)
-    t84 = fadd(t37, t62) if fsub(t62, t62) == f32(0.0) else t37
-    t85 = t84 if t7 else fadd(t38, t83) if fsub(t83, t83) == f32(0.0) else t38
-    return f32(0.0) if scale == f32(-math.inf) else t85
+    t34 = -t33
+    t35 = fsub(t10, df)
+    t36 = -t8
+    t37 = inverse(scale)
+    t38 = fmul(fadd(libdevice.fmaf(t36, scale, t1), t5), t37)
+    t39 = libdevice.fmaf(t38, t8, libdevice.fmaf(t8, t38, libdevice.fmaf(t8, t8, -t9)))
+    t40 = fadd(fadd(fadd(fsub(df, fsub(t10, t35)), fsub(t9, t35)), df_low), t39)
+    t41 = -t12
+    t42 = inverse(t11)
+    t43 = fsub(t20, t18)
+    t44 = fsub(t18, t17)
+    t45 = fsub(t17, t13)
+    t46 = libdevice.fmaf(f32(3.0), df_low, libdevice.fmaf(f32(3.0), df, -t14))
+    t47 = libdevice.fmaf(t46, t8, libdevice.fmaf(t14, t38, libdevice.fmaf(t14, t8, -t15)))
+    t48 = libdevice.fmaf(t47, t8, libdevice.fmaf(t15, t38, libdevice.fmaf(t15, t8, -t16)))
+    t49 = fadd(fadd(fadd(fsub(t13, fsub(t17, t45)), fsub(t16, t45)), -df_low), t48)
+    t50 = fadd(fadd(fadd(fsub(t17, fsub(t18, t44)), fsub(t9, t44)), t49), t39)
+    t51 = libdevice.fmaf(t39, t9, libdevice.fmaf(t9, t39, libdevice.fmaf(t9, t9, -t19)))
+    t52 = fadd(fadd(fadd(fsub(t18, fsub(t20, t43)), fsub(t19, t43)), t50), t51)
+    t53 = fmul(libdevice.fmaf(t41, t40, fadd(libdevice.fmaf(t41, t10, df), df_low)), t42)
+    t54 = libdevice.fmaf(t53, t20, libdevice.fmaf(t12, t52, libdevice.fmaf(t12, t20, -t21)))
+    t55 = fadd(t25, f32(1.0))
+    t56 = scale if t7 else t55
+    t57 = fdiv(t33, t56)
+    t58 = -t57
+    t59 = libdevice.fmaf(t34, t40, fadd(libdevice.fmaf(t34, t10, t21), t54))
+    t60 = fdiv(t57, t56)
+    t61 = -t60
+    t62 = libdevice.fmaf(t59, t42, libdevice.fmaf(t58, scale, t33))
+    t63 = fmul(libdevice.fmaf(t62, t37, libdevice.fmaf(t61, scale, t57)), t37)
+    t64 = fsub(t55, t25)
+    t65 = fmul(libdevice.fmaf(t41, t6, libdevice.fmaf(t41, t2, scale)), t42)
+    t66 = libdevice.fmaf(df_low, t12, libdevice.fmaf(df, t65, libdevice.fmaf(df, t12, -t24)))
+    t67 = libdevice.fmaf(t66, t12, libdevice.fmaf(t24, t65, libdevice.fmaf(t24, t12, -t25)))
+    t68 = fadd(fadd(fsub(t25, fsub(t55, t64)), fsub(f32(1.0), t64)), t67)
+    t69 = fsub(t31, t30)
+    t70 = fsub(t30, t28)
+    t71 = fsub(t28, t23)
+    t72 = libdevice.fmaf(t46, t12, libdevice.fmaf(t14, t65, libdevice.fmaf(t14, t12, -t22)))
+    t73 = -libdevice.fmaf(t72, t12, libdevice.fmaf(t22, t65, libdevice.fmaf(t22, t12, t23)))
+    t74 = libdevice.fmaf(t67, t12, libdevice.fmaf(t25, t65, libdevice.fmaf(t25, t12, -t26)))
+    t75 = libdevice.fmaf(t74, t12, libdevice.fmaf(t26, t65, libdevice.fmaf(t26, t12, -t27)))
+    t76 = fadd(fadd(fadd(fsub(t23, fsub(t28, t71)), fsub(t27, t71)), t73), t75)
+    t77 = -libdevice.fmaf(t65, t12, libdevice.fmaf(t12, t65, libdevice.fmaf(t12, t12, t29)))
+    t78 = fadd(fadd(fadd(fsub(t28, fsub(t30, t70)), fsub(t29, t70)), t76), t77)
+    t79 = fadd(fadd(fsub(t30, fsub(t31, t69)), fsub(f32(-1.0), t69)), t78)
+    t80 = fmul(fadd(libdevice.fmaf(t36, scale, df), df_low), t37)
+    t81 = libdevice.fmaf(t80, t31, libdevice.fmaf(t8, t79, libdevice.fmaf(t8, t31, -t32)))
+    t82 = libdevice.fmaf(fadd(libdevice.fmaf(t34, scale, t32), t81), t37, libdevice.fmaf(t58, t55, t33))
+    t83 = inverse(t55)
+    t84 = libdevice.fmaf(libdevice.fmaf(t58, t68, t82), t83, libdevice.fmaf(t61, t55, t57))
+    t85 = fmul(libdevice.fmaf(t61, t68, t84), t83)
+    t86 = fadd(t61, -t85) if libdevice.fabsf(t85) < f32(math.inf) else t61
+    t87 = (fadd(t60, t63) if libdevice.fabsf(t63) < f32(math.inf) else t60) if t7 else t86
+    return f32(0.0) if scale == f32(-math.inf) else t87
 
 
 # where Abs(r) <= 65536*scale: log1p(quotient(r, scale)**2/df)/2 - (df + 1)*quotient(r, scale)**2/(2*df*(df +
-# quotient(r, scale)**2)) (fine)
+# quotient(r, scale)**2)) (compensated)
 # where Abs(r) > 65536*scale: -log(df)/2 - log(quotient(scale, Abs(r))) + log1p(df*quotient(scale, Abs(r))**2)/2 - (df
 # + 1)/(2*df*(df*quotient(scale, Abs(r))**2 + 1)) (compensated)
 @core
@@ -531,77 +531,76 @@ def grad_df_device32(input, target, scale, df, df_low):
     t5 = fadd(fsub(input, fsub(t1, t4)), fsub(-target, t4))
     t6 = -t5 if t1 < f32(0.0) else t5
     t7 = t2 < t3 or t2 == t3 and not f32(0.0) < t6
-    t8 = fadd(df, f32(1.0))
-    t9 = fdiv(t8, df)
-    t10 = scale if t7 else t2
-    t11 = fdiv(t1 if t7 else scale, t10)
-    t12 = fmul(t9, t11)
-    t13 = fmul(t9, f32(0.5))
-    t14 = fmul(t11, t11)
-    t15 = fadd(df, t14)
-    t16 = fmul(df, t11)
-    t17 = fmul(t16, t11)
-    t18 = fadd(t17, f32(1.0))
-    t19 = t15 if t7 else t18
-    t20 = fdiv(t12 if t7 else t13, t19)
-    t21 = fmul(t20, t11)
-    t22 = -fmul(t21, f32(0.5))
-    t23 = fdiv(t11 if t7 else f32(1.0), df)
-    t24 = fmul(t23, t11)
-    t25 = -t11
-    t26 = inverse(t10)
-    t27 = fmul(fadd(libdevice.fmaf(t25, scale, t1), t5), t26)
-    t28 = inverse(df)
-    t29 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t23, df, t11), t27), fmul(t23, df_low)), t28), t11)
-    t30 = fadd(fadd(libdevice.fmaf(t23, t11, -t24), fmul(t23, t27)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t24, t30)
-    t33 = (t32 if t31 else t24) if t7 else t17
-    t34 = (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) if t7 else f32(0.0)
-    t35 = fmul(log1pf_sum(t33, t34), f32(0.5))
-    t36 = fadd(t22, t35)
-    t37 = fsub(t36, t22)
-    t38 = -t20
-    t39 = fsub(t8, df)
-    t40 = fadd(libdevice.fmaf(-t9, df, t8), fadd(fadd(fsub(df, fsub(t8, t39)), fsub(f32(1.0), t39)), df_low))
-    t41 = fmul(fsub(t40, fmul(t9, df_low)), t28)
-    t42 = fadd(fadd(libdevice.fmaf(t9, t11, -t12), fmul(t9, t27)), fmul(t41, t11))
-    t43 = fsub(t15, df)
-    t44 = fadd(fadd(libdevice.fmaf(t11, t11, -t14), fmul(t11, t27)), fmul(t27, t11))
-    t45 = fmul(t20, fadd(fadd(fadd(fsub(df, fsub(t15, t43)), fsub(t14, t43)), df_low), t44))
-    t46 = inverse(t19)
-    t47 = fmul(fmul(fsub(fadd(libdevice.fmaf(t38, t15, t12), t42), t45), t46), t11)
-    t48 = -fmul(fadd(fadd(libdevice.fmaf(t20, t11, -t21), fmul(t20, t27)), t47), f32(0.5))
-    t49 = fadd(fadd(fsub(t22, fsub(t36, t37)), fsub(t35, t37)), t48)
-    t50 = fadd(t49, fmul(log1pf_sum_low(t33, t34), f32(0.5)))
-    t51 = -fmul(libdevice.logf(df), f32(0.5))
-    t52 = fadd(t38, t51)
-    t53 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
-    t54 = libdevice.logf(t11 if t53 else scale)
-    t55 = -libdevice.logf(t2)
-    t56 = fadd(t54, t55)
-    t57 = -(t54 if t53 else t56)
-    t58 = fadd(t52, t57)
-    t59 = fadd(t58, t35)
-    t60 = fsub(t59, t58)
-    t61 = fsub(t58, t52)
-    t62 = fsub(t52, t38)
-    t63 = fsub(t18, t17)
-    t64 = fmul(fsub(libdevice.fmaf(t25, t2, scale), fmul(t11, t6)), t26)
-    t65 = fmul(fadd(fadd(libdevice.fmaf(df, t11, -t16), fmul(df, t64)), fmul(df_low, t11)), t11)
-    t66 = fadd(fadd(libdevice.fmaf(t16, t11, -t17), fmul(t16, t64)), t65)
-    t67 = fmul(t20, fadd(fadd(fsub(t17, fsub(t18, t63)), fsub(f32(1.0), t63)), t66))
-    t68 = -fmul(fsub(fadd(libdevice.fmaf(t38, t18, t13), fmul(t41, f32(0.5))), t67), t46)
-    t69 = fadd(fadd(fadd(fsub(t38, fsub(t52, t62)), fsub(t51, t62)), t68), -fmul(fmul(df_low, t23), f32(0.5)))
-    t70 = fdiv(f32(1.0), t11 if t53 else t2)
-    t71 = fsub(t56, t54)
-    t72 = -(fmul(t64, t70) if t53 else fadd(fadd(fsub(t54, fsub(t56, t71)), fsub(t55, t71)), -fmul(t6, t70)))
-    t73 = fadd(fadd(fadd(fsub(t52, fsub(t58, t61)), fsub(t57, t61)), t69), t72)
-    t74 = fmul(fmul(t66, fdiv(f32(1.0), fadd(f32(1.0), t17))), f32(0.5))
-    t75 = fadd(fadd(fadd(fsub(t58, fsub(t59, t60)), fsub(t35, t60)), t73), t74)
-    t76 = fadd(t36, t50) if fsub(t50, t50) == f32(0.0) else t36
-    t77 = t76 if t7 else fadd(t59, t75) if fsub(t75, t75) == f32(0.0) else t59
-    return f32(0.0) if scale == f32(-math.inf) else t77
+    t8 = scale if t7 else t2
+    t9 = fdiv(t1 if t7 else scale, t8)
+    t10 = fdiv(t9 if t7 else f32(1.0), df)
+    t11 = -t10
+    t12 = -t9
+    t13 = inverse(t8)
+    t14 = fmul(fadd(libdevice.fmaf(t12, scale, t1), t5), t13)
+    t15 = inverse(df)
+    t16 = fmul(t10, t9)
+    t17 = fmul(libdevice.fmaf(t11, df_low, fadd(libdevice.fmaf(t11, df, t9), t14)), t15)
+    t18 = f32(1.1754943508222875e-38) <= t9 and t9 <= f32(3.4028234663852886e+38)
+    t19 = fdiv(f32(1.0), fadd(f32(1.0), t16) if t7 else t9 if t18 else t2)
+    t20 = fadd(df, f32(1.0))
+    t21 = fdiv(t20, df)
+    t22 = fmul(t21, t9)
+    t23 = fmul(t21, f32(0.5))
+    t24 = fmul(t9, t9)
+    t25 = fadd(df, t24)
+    t26 = fmul(df, t9)
+    t27 = fmul(t26, t9)
+    t28 = fadd(t27, f32(1.0))
+    t29 = t25 if t7 else t28
+    t30 = fdiv(t22 if t7 else t23, t29)
+    t31 = -t30
+    t32 = fsub(t25, df)
+    t33 = libdevice.fmaf(t14, t9, libdevice.fmaf(t9, t14, libdevice.fmaf(t9, t9, -t24)))
+    t34 = -t21
+    t35 = fsub(t20, df)
+    t36 = fadd(fadd(fsub(df, fsub(t20, t35)), fsub(f32(1.0), t35)), df_low)
+    t37 = fmul(libdevice.fmaf(t34, df_low, fadd(libdevice.fmaf(t34, df, t20), t36)), t15)
+    t38 = libdevice.fmaf(t37, t9, libdevice.fmaf(t21, t14, libdevice.fmaf(t21, t9, -t22)))
+    t39 = fadd(fadd(fadd(fsub(df, fsub(t25, t32)), fsub(t24, t32)), df_low), t33)
+    t40 = inverse(t29)
+    t41 = fmul(t30, t9)
+    t42 = fmul(libdevice.fmaf(t31, t39, fadd(libdevice.fmaf(t31, t25, t22), t38)), t40)
+    t43 = -fmul(t41, f32(0.5))
+    t44 = fmul(libdevice.log1pf(t16 if t7 else t27), f32(0.5))
+    t45 = fadd(t43, t44)
+    t46 = fsub(t45, t43)
+    t47 = -libdevice.fmaf(t42, t9, libdevice.fmaf(t30, t14, libdevice.fmaf(t30, t9, -t41)))
+    t48 = fmul(libdevice.fmaf(t17, t9, libdevice.fmaf(t10, t14, libdevice.fmaf(t10, t9, -t16))), t19)
+    t49 = libdevice.fmaf(t47, f32(0.5), fadd(fsub(t43, fsub(t45, t46)), fsub(t44, t46)))
+    t50 = libdevice.fmaf(t48, f32(0.5), t49)
+    t51 = fmul(libdevice.fmaf(t12, t6, libdevice.fmaf(t12, t2, scale)), t13)
+    t52 = libdevice.fmaf(df_low, t9, libdevice.fmaf(df, t51, libdevice.fmaf(df, t9, -t26)))
+    t53 = libdevice.fmaf(t52, t9, libdevice.fmaf(t26, t51, libdevice.fmaf(t26, t9, -t27)))
+    t54 = -fmul(libdevice.logf(df), f32(0.5))
+    t55 = fadd(t31, t54)
+    t56 = libdevice.logf(t9 if t18 else scale)
+    t57 = -libdevice.logf(t2)
+    t58 = fadd(t56, t57)
+    t59 = -(t56 if t18 else t58)
+    t60 = fadd(t55, t59)
+    t61 = fadd(t60, t44)
+    t62 = fsub(t61, t60)
+    t63 = fsub(t60, t55)
+    t64 = fsub(t28, t27)
+    t65 = fadd(fadd(fsub(t27, fsub(t28, t64)), fsub(f32(1.0), t64)), t53)
+    t66 = fsub(t55, t31)
+    t67 = -libdevice.fmaf(t31, t65, libdevice.fmaf(t37, f32(0.5), libdevice.fmaf(t31, t28, t23)))
+    t68 = libdevice.fmaf(t67, t40, fadd(fsub(t31, fsub(t55, t66)), fsub(t54, t66)))
+    t69 = libdevice.fmaf(-fmul(df_low, t10), f32(0.5), t68)
+    t70 = fsub(t58, t56)
+    t71 = fmul(t51, t19) if t18 else libdevice.fmaf(-t6, t19, fadd(fsub(t56, fsub(t58, t70)), fsub(t57, t70)))
+    t72 = fadd(fadd(fadd(fsub(t55, fsub(t60, t63)), fsub(t59, t63)), t69), -t71)
+    t73 = fadd(fadd(fsub(t60, fsub(t61, t62)), fsub(t44, t62)), t72)
+    t74 = libdevice.fmaf(fmul(t53, fdiv(f32(1.0), fadd(f32(1.0), t27))), f32(0.5), t73)
+    t75 = fadd(t45, t50) if libdevice.fabsf(t50) < f32(math.inf) else t45
+    t76 = t75 if t7 else fadd(t61, t74) if libdevice.fabsf(t74) < f32(math.inf) else t61
+    return f32(0.0) if scale == f32(-math.inf) else t76
 
 
 # Together, so that what they share is computed once.
@@ -630,35 +629,35 @@ def grads_device32(input, target, scale, df, df_low):
     t21 = fadd(t18, t20)
     t22 = t21 if t7 else t2
     t23 = fdiv(t10 if t7 else t16 if t11 else t17, t22)
-    t24 = fmul(t23, t16)
-    t25 = inverse(scale)
-    t26 = fmul(fadd(libdevice.fmaf(t17, scale, t1), t5), t25)
-    t27 = -t23
-    t28 = -t9
-    t29 = fsub(t8, df)
-    t30 = fadd(fadd(fsub(df, fsub(t8, t29)), fsub(f32(1.0), t29)), df_low)
-    t31 = fmul(fmul(fadd(libdevice.fmaf(t28, scale, t8), t30), t25), f32(0.5))
-    t32 = fsub(t21, t18)
-    t33 = fadd(fadd(libdevice.fmaf(t19, t16, -t20), fmul(t19, t26)), fmul(fmul(t26, f32(0.5)), t16))
-    t34 = fmul(t23, fadd(fadd(fadd(fsub(t18, fsub(t21, t32)), fsub(t20, t32)), fmul(df_low, f32(0.5))), t33))
-    t35 = inverse(t22)
-    t36 = fmul(fmul(fsub(fadd(libdevice.fmaf(t27, t21, t10), t31), t34), t35), t16)
-    t37 = fadd(fadd(libdevice.fmaf(t23, t16, -t24), fmul(t23, t26)), t36)
+    t24 = -t23
+    t25 = fsub(t21, t18)
+    t26 = inverse(scale)
+    t27 = fmul(fadd(libdevice.fmaf(t17, scale, t1), t5), t26)
+    t28 = libdevice.fmaf(fmul(t27, f32(0.5)), t16, libdevice.fmaf(t19, t27, libdevice.fmaf(t19, t16, -t20)))
+    t29 = -t9
+    t30 = fsub(t8, df)
+    t31 = fadd(fadd(fsub(df, fsub(t8, t30)), fsub(f32(1.0), t30)), df_low)
+    t32 = fmul(fadd(libdevice.fmaf(t29, scale, t8), t31), t26)
+    t33 = fadd(libdevice.fmaf(df_low, f32(0.5), fadd(fsub(t18, fsub(t21, t25)), fsub(t20, t25))), t28)
+    t34 = inverse(t22)
+    t35 = fmul(t23, t16)
+    t36 = fmul(libdevice.fmaf(t24, t33, libdevice.fmaf(t32, f32(0.5), libdevice.fmaf(t24, t21, t10))), t34)
+    t37 = libdevice.fmaf(t36, t16, libdevice.fmaf(t23, t27, libdevice.fmaf(t23, t16, -t35)))
     t38 = fsub(t14, t13)
-    t39 = fmul(fsub(libdevice.fmaf(t28, t2, scale), fmul(t9, t6)), t35)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(df, t9, -t12), fmul(df, t39)), fmul(df_low, t9)), t9)
-    t41 = fadd(fadd(libdevice.fmaf(t12, t9, -t13), fmul(t12, t39)), t40)
+    t39 = fmul(libdevice.fmaf(t29, t6, libdevice.fmaf(t29, t2, scale)), t34)
+    t40 = libdevice.fmaf(df_low, t9, libdevice.fmaf(df, t39, libdevice.fmaf(df, t9, -t12)))
+    t41 = libdevice.fmaf(t40, t9, libdevice.fmaf(t12, t39, libdevice.fmaf(t12, t9, -t13)))
     t42 = fadd(fadd(fsub(t13, fsub(t14, t38)), fsub(f32(1.0), t38)), t41)
     t43 = fmul(t16, t16)
     t44 = fadd(df, t43)
     t45 = inverse(t44 if t7 else t14)
-    t46 = fmul(fsub(fadd(libdevice.fmaf(t17, t14, t8), t30), fmul(t16, t42)), t45)
+    t46 = fmul(libdevice.fmaf(t17, t42, fadd(libdevice.fmaf(t17, t14, t8), t31)), t45)
     t47 = fmul(t23, t6)
-    t48 = fmul(fsub(fadd(libdevice.fmaf(t27, t2, t16), t46), t47), t35)
-    t49 = fmul(fsub(fadd(libdevice.fmaf(t27, t2, t17), -t46), t47), t35)
-    t50 = fadd(t23, t48) if fsub(t48, t48) == f32(0.0) else t23
-    t51 = t50 if t11 else fadd(t23, t49) if fsub(t49, t49) == f32(0.0) else t23
-    t52 = (fadd(t24, t37) if fsub(t37, t37) == f32(0.0) else t24) if t7 else t51
+    t48 = fmul(fsub(fadd(libdevice.fmaf(t24, t2, t16), t46), t47), t34)
+    t49 = fmul(fsub(fadd(libdevice.fmaf(t24, t2, t17), -t46), t47), t34)
+    t50 = fadd(t23, t48) if libdevice.fabsf(t48) < f32(math.inf) else t23
+    t51 = t50 if t11 else fadd(t23, t49) if libdevice.fabsf(t49) < f32(math.inf) else t23
+    t52 = (fadd(t35, t37) if libdevice.fabsf(t37) < f32(math.inf) else t35) if t7 else t51
     t53 = fdiv(df, t44 if t7 else scale)
     t54 = fadd(t16, f32(-1.0))
     t55 = fmul(t53, t54)
@@ -668,32 +667,33 @@ def grads_device32(input, target, scale, df, df_low):
     t59 = fmul(t53, t58)
     t60 = fdiv(t57 if t7 else t59, t15)
     t61 = -t60
-    t62 = fsub(t56, t16)
-    t63 = fmul(t55, fadd(fadd(fsub(t16, fsub(t56, t62)), fsub(f32(1.0), t62)), t26))
-    t64 = fsub(t54, t16)
-    t65 = fmul(t53, fadd(fadd(fsub(t16, fsub(t54, t64)), fsub(f32(-1.0), t64)), t26))
-    t66 = -t53
-    t67 = fsub(t44, df)
-    t68 = fadd(fadd(libdevice.fmaf(t16, t16, -t43), fmul(t16, t26)), fmul(t26, t16))
-    t69 = fmul(t53, fadd(fadd(fadd(fsub(df, fsub(t44, t67)), fsub(t43, t67)), df_low), t68))
-    t70 = fmul(fmul(fsub(fadd(libdevice.fmaf(t66, t44, df), df_low), t69), t45), t54)
-    t71 = fmul(fadd(fadd(libdevice.fmaf(t53, t54, -t55), t65), t70), t56)
-    t72 = fadd(libdevice.fmaf(t61, scale, t57), -fadd(fadd(libdevice.fmaf(t55, t56, t57), t63), t71))
-    t73 = fmul(t72, t25)
-    t74 = fadd(t9, f32(1.0))
-    t75 = fmul(t60, t74)
-    t76 = fsub(t74, t9)
-    t77 = fmul(t60, fadd(fadd(fsub(t9, fsub(t74, t76)), fsub(f32(1.0), t76)), t39))
-    t78 = fsub(t58, t9)
-    t79 = fmul(t53, fadd(fadd(fsub(t9, fsub(t58, t78)), fsub(f32(-1.0), t78)), t39))
-    t80 = fmul(fmul(fadd(libdevice.fmaf(t66, scale, df), df_low), t25), t58)
-    t81 = fadd(libdevice.fmaf(t61, t14, t59), fadd(fadd(libdevice.fmaf(t53, t58, -t59), t79), t80))
-    t82 = fadd(fadd(libdevice.fmaf(t60, t74, -t75), t77), fmul(fmul(fsub(t81, fmul(t60, t42)), t45), t74))
-    t83 = fadd(t60, t73) if fsub(t73, t73) == f32(0.0) else t60
-    t84 = t83 if t7 else fadd(t75, t82) if fsub(t82, t82) == f32(0.0) else t75
-    t85 = -t52
-    t86 = f32(0.0) if scale == f32(-math.inf) else t84
-    return t52, t85, t86
+    t62 = -t53
+    t63 = fsub(t44, df)
+    t64 = libdevice.fmaf(t27, t16, libdevice.fmaf(t16, t27, libdevice.fmaf(t16, t16, -t43)))
+    t65 = fadd(fadd(fadd(fsub(df, fsub(t44, t63)), fsub(t43, t63)), df_low), t64)
+    t66 = fsub(t54, t16)
+    t67 = fadd(fadd(fsub(t16, fsub(t54, t66)), fsub(f32(-1.0), t66)), t27)
+    t68 = fmul(libdevice.fmaf(t62, t65, fadd(libdevice.fmaf(t62, t44, df), df_low)), t45)
+    t69 = fsub(t56, t16)
+    t70 = fadd(fadd(fsub(t16, fsub(t56, t69)), fsub(f32(1.0), t69)), t27)
+    t71 = libdevice.fmaf(t68, t54, libdevice.fmaf(t53, t67, libdevice.fmaf(t53, t54, -t55)))
+    t72 = -libdevice.fmaf(t71, t56, libdevice.fmaf(t55, t70, libdevice.fmaf(t55, t56, t57)))
+    t73 = fmul(fadd(libdevice.fmaf(t61, scale, t57), t72), t26)
+    t74 = fsub(t58, t9)
+    t75 = fadd(fadd(fsub(t9, fsub(t58, t74)), fsub(f32(-1.0), t74)), t39)
+    t76 = libdevice.fmaf(t53, t75, libdevice.fmaf(t53, t58, -t59))
+    t77 = libdevice.fmaf(fmul(fadd(libdevice.fmaf(t62, scale, df), df_low), t26), t58, t76)
+    t78 = fadd(t9, f32(1.0))
+    t79 = fsub(t78, t9)
+    t80 = fmul(t60, t78)
+    t81 = fadd(fadd(fsub(t9, fsub(t78, t79)), fsub(f32(1.0), t79)), t39)
+    t82 = fmul(libdevice.fmaf(t61, t42, fadd(libdevice.fmaf(t61, t14, t59), t77)), t45)
+    t83 = libdevice.fmaf(t82, t78, libdevice.fmaf(t60, t81, libdevice.fmaf(t60, t78, -t80)))
+    t84 = fadd(t60, t73) if libdevice.fabsf(t73) < f32(math.inf) else t60
+    t85 = t84 if t7 else fadd(t80, t83) if libdevice.fabsf(t83) < f32(math.inf) else t80
+    t86 = -t52
+    t87 = f32(0.0) if scale == f32(-math.inf) else t85
+    return t52, t86, t87
 
 
 # Together, so that what they share is computed once.
@@ -708,125 +708,125 @@ def value_and_grad_device32(input, target, scale, df, df_low):
     t7 = t2 < t3 or t2 == t3 and not f32(0.0) < t6
     t8 = fmul(df, f32(0.5))
     t9 = fadd(t8, f32(0.5))
-    t10 = fdiv(t1 if t7 else scale, scale if t7 else t2)
-    t11 = fdiv(t10 if t7 else f32(1.0), df)
-    t12 = fmul(t11, t10)
-    t13 = -t10
-    t14 = inverse(scale)
-    t15 = fmul(fadd(libdevice.fmaf(t13, scale, t1), t5), t14)
-    t16 = inverse(df if t7 else t2)
-    t17 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t11, df, t10), t15), fmul(t11, df_low)), t16), t10)
-    t18 = fadd(fadd(libdevice.fmaf(t11, t10, -t12), fmul(t11, t15)), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
-    t20 = fadd(t12, t18)
-    t21 = fmul(df, t10)
-    t22 = fmul(t21, t10)
-    t23 = (t20 if t19 else t12) if t7 else t22
-    t24 = (fsub(t18, fsub(t20, t12)) if t19 else f32(0.0)) if t7 else f32(0.0)
-    t25 = log1pf_sum(t23, t24)
-    t26 = fmul(t9, t25)
-    t27 = logf_fine(scale)
-    t28 = fadd(t26, t27)
-    t29 = fsub(t28, t26)
-    t30 = fsub(t9, t8)
-    t31 = fmul(df_low, f32(0.5))
-    t32 = fadd(fadd(fsub(t8, fsub(t9, t30)), fsub(f32(0.5), t30)), t31)
-    t33 = fadd(fadd(libdevice.fmaf(t9, t25, -t26), fmul(t9, log1pf_sum_low(t23, t24))), fmul(t32, t25))
-    t34 = fadd(fadd(fadd(fsub(t26, fsub(t28, t29)), fsub(t27, t29)), t33), logf_fine_low(scale))
-    t35 = -libdevice.logf(df)
-    t36 = f32(1.1754943508222875e-38) <= t10 and t10 <= f32(3.4028234663852886e+38)
-    t37 = libdevice.logf(t2)
-    t38 = -t37
-    t39 = fadd(t27, t38)
-    t40 = libdevice.logf(t10) if t36 else t39
-    t41 = -fmul(t40, f32(2.0))
-    t42 = fadd(t35, t41)
-    t43 = fadd(t42, t25)
-    t44 = fmul(t9, t43)
-    t45 = fadd(t44, t37)
-    t46 = fadd(t45, t40)
-    t47 = fsub(t46, t45)
-    t48 = fsub(t45, t44)
-    t49 = fsub(t43, t42)
-    t50 = fsub(t42, t35)
-    t51 = fmul(fsub(libdevice.fmaf(t13, t2, scale), fmul(t10, t6)), t16)
-    t52 = fadd(df, f32(1.0))
-    t53 = fdiv(t52 if t7 else f32(1.0), scale if t7 else t10)
-    t54 = fsub(t39, t27)
-    t55 = fmul(t53, f32(0.5))
-    t56 = fmul(t10, f32(0.5))
-    t57 = fmul(t56, t10)
-    t58 = fadd(t8, t57)
-    t59 = fdiv(t55 if t7 else f32(1.0), t58 if t7 else t2)
-    t60 = fmul(t6, t59)
-    t61 = fmul(t51, t53) if t36 else fadd(fadd(fsub(t27, fsub(t39, t54)), fsub(t38, t54)), -t60)
-    t62 = fadd(fadd(fsub(t35, fsub(t42, t50)), fsub(t41, t50)), -fmul(df_low, t11))
-    t63 = fmul(fadd(fadd(libdevice.fmaf(df, t10, -t21), fmul(df, t51)), fmul(df_low, t10)), t10)
-    t64 = fadd(fadd(libdevice.fmaf(t21, t10, -t22), fmul(t21, t51)), t63)
-    t65 = fmul(t10, t10)
-    t66 = fadd(df, t65)
-    t67 = fdiv(df if t7 else f32(1.0), t66 if t7 else fadd(f32(1.0), t22))
-    t68 = fadd(fadd(fsub(t42, fsub(t43, t49)), fsub(t25, t49)), fadd(t62, -fmul(t61, f32(2.0))))
-    t69 = fadd(fadd(libdevice.fmaf(t9, t43, -t44), fmul(t9, fadd(t68, fmul(t64, t67)))), fmul(t32, t43))
-    t70 = fadd(fadd(fadd(fsub(t44, fsub(t45, t48)), fsub(t37, t48)), t69), t60)
-    t71 = fadd(fadd(fadd(fsub(t45, fsub(t46, t47)), fsub(t40, t47)), t70), t61)
-    t72 = (fadd(t46, t71) if fsub(t71, t71) == f32(0.0) else t46) if t1 < f32(math.inf) else f32(math.inf)
-    t73 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t72
-    t74 = input if input != input else (fadd(t28, t34) if fsub(t34, t34) == f32(0.0) else t28) if t7 else t73
-    t75 = fmul(t59, t10)
-    t76 = fsub(t52, df)
-    t77 = fadd(fadd(fsub(df, fsub(t52, t76)), fsub(f32(1.0), t76)), df_low)
-    t78 = fmul(fmul(fadd(libdevice.fmaf(-t53, scale, t52), t77), t14), f32(0.5))
-    t79 = fsub(t58, t8)
-    t80 = fadd(fadd(libdevice.fmaf(t56, t10, -t57), fmul(t56, t15)), fmul(fmul(t15, f32(0.5)), t10))
-    t81 = fmul(t59, fadd(fadd(fadd(fsub(t8, fsub(t58, t79)), fsub(t57, t79)), t31), t80))
-    t82 = fadd(t22, f32(1.0))
-    t83 = inverse(t58 if t7 else t82)
-    t84 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t59, t58, t55), t78), t81), t83), t10)
-    t85 = fadd(fadd(libdevice.fmaf(t59, t10, -t75), fmul(t59, t15)), t84)
-    t86 = f32(0.0) < t1
-    t87 = fadd(t10, f32(-1.0))
-    t88 = fmul(t67, t87)
-    t89 = fadd(t10, f32(1.0))
-    t90 = -fmul(t88, t89)
-    t91 = fdiv(t90 if t7 else t52, scale if t7 else t82)
-    t92 = -t91
-    t93 = fdiv(t91 if t86 else t92, t2)
-    t94 = -t93
-    t95 = fsub(t82, t22)
-    t96 = fadd(fadd(fsub(t22, fsub(t82, t95)), fsub(f32(1.0), t95)), t64)
-    t97 = fmul(fsub(fadd(libdevice.fmaf(t92, t82, t52), t77), fmul(t91, t96)), t83)
-    t98 = fmul(t93, t6)
-    t99 = fmul(fsub(fadd(libdevice.fmaf(t94, t2, t91), t97), t98), t16)
-    t100 = fmul(fsub(fadd(libdevice.fmaf(t94, t2, t92), -t97), t98), t16)
-    t101 = fadd(t93, t100) if fsub(t100, t100) == f32(0.0) else t93
-    t102 = (fadd(t93, t99) if fsub(t99, t99) == f32(0.0) else t93) if t86 else t101
-    t103 = (fadd(t75, t85) if fsub(t85, t85) == f32(0.0) else t75) if t7 else t102
-    t104 = fsub(t89, t10)
-    t105 = fadd(fsub(t10, fsub(t89, t104)), fsub(f32(1.0), t104))
-    t106 = fsub(t87, t10)
-    t107 = fadd(fsub(t10, fsub(t87, t106)), fsub(f32(-1.0), t106))
-    t108 = fsub(t66, df)
-    t109 = fadd(fadd(libdevice.fmaf(t10, t10, -t65), fmul(t10, t15)), fmul(t15, t10))
-    t110 = fmul(t67, fadd(fadd(fadd(fsub(df, fsub(t66, t108)), fsub(t65, t108)), df_low), t109))
-    t111 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t67, t66, df), df_low), t110), inverse(t66)), t87)
-    t112 = fmul(fadd(fadd(libdevice.fmaf(t67, t87, -t88), fmul(t67, fadd(t107, t15))), t111), t89)
-    t113 = -fadd(fadd(libdevice.fmaf(t88, t89, t90), fmul(t88, fadd(t105, t15))), t112)
-    t114 = fmul(fadd(libdevice.fmaf(t92, scale, t90), t113), t14)
-    t115 = fdiv(df, scale)
-    t116 = fmul(t115, t87)
-    t117 = fdiv(t116, t82)
-    t118 = fmul(t117, t89)
-    t119 = fmul(fmul(fadd(libdevice.fmaf(-t115, scale, df), df_low), t14), t87)
-    t120 = fadd(fadd(libdevice.fmaf(t115, t87, -t116), fmul(t115, fadd(t107, t51))), t119)
-    t121 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t117, t82, t116), t120), fmul(t117, t96)), t83), t89)
-    t122 = fadd(fadd(libdevice.fmaf(t117, t89, -t118), fmul(t117, fadd(t105, t51))), t121)
-    t123 = fadd(t118, t122) if fsub(t122, t122) == f32(0.0) else t118
-    t124 = (fadd(t91, t114) if fsub(t114, t114) == f32(0.0) else t91) if t7 else t123
-    t125 = target if target != target else t74
-    t126 = -t103
+    t10 = scale if t7 else t2
+    t11 = fdiv(t1 if t7 else scale, t10)
+    t12 = fdiv(t11 if t7 else f32(1.0), df)
+    t13 = fmul(t12, t11)
+    t14 = fmul(df, t11)
+    t15 = fmul(t14, t11)
+    t16 = libdevice.log1pf(t13 if t7 else t15)
+    t17 = fmul(t9, t16)
+    t18 = libdevice.logf(scale)
+    t19 = fadd(t17, t18)
+    t20 = fsub(t19, t17)
+    t21 = fsub(t9, t8)
+    t22 = fmul(df_low, f32(0.5))
+    t23 = fadd(fadd(fsub(t8, fsub(t9, t21)), fsub(f32(0.5), t21)), t22)
+    t24 = -t12
+    t25 = -t11
+    t26 = inverse(scale)
+    t27 = fmul(fadd(libdevice.fmaf(t25, scale, t1), t5), t26)
+    t28 = inverse(df if t7 else t2)
+    t29 = fmul(libdevice.fmaf(t24, df_low, fadd(libdevice.fmaf(t24, df, t11), t27)), t28)
+    t30 = fdiv(f32(1.0), fadd(f32(1.0), t13) if t7 else t11)
+    t31 = fmul(libdevice.fmaf(t29, t11, libdevice.fmaf(t12, t27, libdevice.fmaf(t12, t11, -t13))), t30)
+    t32 = libdevice.fmaf(t23, t16, libdevice.fmaf(t9, t31, libdevice.fmaf(t9, t16, -t17)))
+    t33 = fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t32)
+    t34 = -libdevice.logf(df)
+    t35 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
+    t36 = libdevice.logf(t2)
+    t37 = -t36
+    t38 = fadd(t18, t37)
+    t39 = libdevice.logf(t11) if t35 else t38
+    t40 = -fmul(t39, f32(2.0))
+    t41 = fadd(t34, t40)
+    t42 = fadd(t41, t16)
+    t43 = fmul(t9, t42)
+    t44 = fadd(t43, t36)
+    t45 = fadd(t44, t39)
+    t46 = fsub(t45, t44)
+    t47 = fsub(t44, t43)
+    t48 = fmul(libdevice.fmaf(t25, t6, libdevice.fmaf(t25, t2, scale)), t28)
+    t49 = libdevice.fmaf(df_low, t11, libdevice.fmaf(df, t48, libdevice.fmaf(df, t11, -t14)))
+    t50 = libdevice.fmaf(t49, t11, libdevice.fmaf(t14, t48, libdevice.fmaf(t14, t11, -t15)))
+    t51 = fadd(df, f32(1.0))
+    t52 = fdiv(t51 if t7 else f32(1.0), t10)
+    t53 = fmul(t52, f32(0.5))
+    t54 = fmul(t11, f32(0.5))
+    t55 = fmul(t54, t11)
+    t56 = fadd(t8, t55)
+    t57 = fdiv(t53 if t7 else f32(1.0), t56 if t7 else fadd(f32(1.0), t15))
+    t58 = fsub(t42, t41)
+    t59 = fsub(t38, t18)
+    t60 = fmul(t6, t52)
+    t61 = fmul(t48, t30) if t35 else fadd(fadd(fsub(t18, fsub(t38, t59)), fsub(t37, t59)), -t60)
+    t62 = fsub(t41, t34)
+    t63 = libdevice.fmaf(-df_low, t12, fadd(fsub(t34, fsub(t41, t62)), fsub(t40, t62)))
+    t64 = fadd(fadd(fsub(t41, fsub(t42, t58)), fsub(t16, t58)), libdevice.fmaf(-t61, f32(2.0), t63))
+    t65 = libdevice.fmaf(t9, libdevice.fmaf(t50, t57, t64), libdevice.fmaf(t9, t42, -t43))
+    t66 = fadd(fadd(fadd(fsub(t43, fsub(t44, t47)), fsub(t36, t47)), libdevice.fmaf(t23, t42, t65)), t60)
+    t67 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t39, t46)), t66), t61)
+    t68 = fadd(t45, t67) if libdevice.fabsf(t67) < f32(math.inf) else t45
+    t69 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t68 if t1 < f32(math.inf) else f32(math.inf)
+    t70 = (fadd(t19, t33) if libdevice.fabsf(t33) < f32(math.inf) else t19) if t7 else t69
+    t71 = -t57
+    t72 = fsub(t56, t8)
+    t73 = libdevice.fmaf(fmul(t27, f32(0.5)), t11, libdevice.fmaf(t54, t27, libdevice.fmaf(t54, t11, -t55)))
+    t74 = fsub(t51, df)
+    t75 = fadd(fadd(fsub(df, fsub(t51, t74)), fsub(f32(1.0), t74)), df_low)
+    t76 = fmul(fadd(libdevice.fmaf(-t52, scale, t51), t75), t26)
+    t77 = fadd(fadd(fadd(fsub(t8, fsub(t56, t72)), fsub(t55, t72)), t22), t73)
+    t78 = fadd(t15, f32(1.0))
+    t79 = inverse(t56 if t7 else t78)
+    t80 = fmul(t57, t11)
+    t81 = fmul(libdevice.fmaf(t71, t77, libdevice.fmaf(t76, f32(0.5), libdevice.fmaf(t71, t56, t53))), t79)
+    t82 = libdevice.fmaf(t81, t11, libdevice.fmaf(t57, t27, libdevice.fmaf(t57, t11, -t80)))
+    t83 = fmul(t11, t11)
+    t84 = fadd(df, t83)
+    t85 = fdiv(df if t7 else t51, t84 if t7 else t78)
+    t86 = fadd(t11, f32(-1.0))
+    t87 = fmul(t85, t86)
+    t88 = fadd(t11, f32(1.0))
+    t89 = -fmul(t87, t88)
+    t90 = fdiv(t89 if t7 else t85, t10)
+    t91 = -t90
+    t92 = -t85
+    t93 = fsub(t78, t15)
+    t94 = fadd(fadd(fsub(t15, fsub(t78, t93)), fsub(f32(1.0), t93)), t50)
+    t95 = fmul(libdevice.fmaf(t92, t94, fadd(libdevice.fmaf(t92, t78, t51), t75)), t79)
+    t96 = fmul(libdevice.fmaf(t91, t6, fadd(libdevice.fmaf(t91, t2, t85), t95)), t28)
+    t97 = fdiv(t92, t2)
+    t98 = -t97
+    t99 = fmul(libdevice.fmaf(t98, t6, fadd(libdevice.fmaf(t98, t2, t92), -t95)), t28)
+    t100 = fadd(t90, t96) if libdevice.fabsf(t96) < f32(math.inf) else t90
+    t101 = t100 if f32(0.0) < t1 else fadd(t97, t99) if libdevice.fabsf(t99) < f32(math.inf) else t97
+    t102 = (fadd(t80, t82) if libdevice.fabsf(t82) < f32(math.inf) else t80) if t7 else t101
+    t103 = fsub(t84, df)
+    t104 = libdevice.fmaf(t27, t11, libdevice.fmaf(t11, t27, libdevice.fmaf(t11, t11, -t83)))
+    t105 = fadd(fadd(fadd(fsub(df, fsub(t84, t103)), fsub(t83, t103)), df_low), t104)
+    t106 = fsub(t86, t11)
+    t107 = fadd(fsub(t11, fsub(t86, t106)), fsub(f32(-1.0), t106))
+    t108 = fmul(libdevice.fmaf(t92, t105, fadd(libdevice.fmaf(t92, t84, df), df_low)), inverse(t84))
+    t109 = fsub(t88, t11)
+    t110 = fadd(fsub(t11, fsub(t88, t109)), fsub(f32(1.0), t109))
+    t111 = libdevice.fmaf(t108, t86, libdevice.fmaf(t85, fadd(t107, t27), libdevice.fmaf(t85, t86, -t87)))
+    t112 = -libdevice.fmaf(t111, t88, libdevice.fmaf(t87, fadd(t110, t27), libdevice.fmaf(t87, t88, t89)))
+    t113 = fmul(fadd(libdevice.fmaf(t91, scale, t89), t112), t26)
+    t114 = fdiv(df, scale)
+    t115 = fmul(t114, t86)
+    t116 = fdiv(t115, t78)
+    t117 = -t116
+    t118 = libdevice.fmaf(t114, fadd(t107, t48), libdevice.fmaf(t114, t86, -t115))
+    t119 = libdevice.fmaf(fmul(fadd(libdevice.fmaf(-t114, scale, df), df_low), t26), t86, t118)
+    t120 = fmul(t116, t88)
+    t121 = fmul(libdevice.fmaf(t117, t94, fadd(libdevice.fmaf(t117, t78, t115), t119)), t79)
+    t122 = libdevice.fmaf(t121, t88, libdevice.fmaf(t116, fadd(t110, t48), libdevice.fmaf(t116, t88, -t120)))
+    t123 = fadd(t120, t122) if libdevice.fabsf(t122) < f32(math.inf) else t120
+    t124 = (fadd(t90, t113) if libdevice.fabsf(t113) < f32(math.inf) else t90) if t7 else t123
+    t125 = target if target != target else input if input != input else t70
+    t126 = -t102
     t127 = f32(0.0) if scale == f32(-math.inf) else t124
-    return t125, t103, t126, t127
+    return t125, t102, t126, t127
 
 
 @core

@@ -47,6 +47,7 @@ from symgen.runtime.device_rows import (
     dkept,
     dmax_step,
     dscale_step,
+    dsum_plus,
     dsum_step,
     dwarp_max,
     dwarp_scale,
@@ -57,6 +58,7 @@ from symgen.runtime.device_rows import (
     fkept,
     fmax_step,
     fscale_step,
+    fsum_plus,
     fsum_step,
     fwarp_max,
     fwarp_scale,
@@ -82,11 +84,11 @@ def value_f32_s0_core_no_swap_p_eq_inf(eps, eps_l, anchor_D1, negative_D1):
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = libdevice.fabsf(t2)
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -100,11 +102,11 @@ def value_f32_s1_core_no_swap_p_eq_inf(eps, eps_l, anchor_D1, positive_D1):
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = libdevice.fabsf(t2)
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -120,12 +122,12 @@ def value_f32_out_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l):
     t7 = fadd(fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(s1, t4)), t6), s1_l)
     t8 = t3 < f32(0.0) or t3 == f32(0.0) and t7 < f32(0.0)
     t9 = f32(0.0) if t8 else t7
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = f32(0.0) if t8 else t3
     t12 = fadd(t11, t9)
     t13 = fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)
     t14 = t12 if t10 else t11
-    return fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
+    return fadd(t14, t13) if libdevice.fabsf(t13) < f32(math.inf) else t14
 
 
 # s0 = max over D.1 of Abs(eps + anchor[D.1] - negative[D.1])
@@ -198,7 +200,7 @@ def vjp_f32_s3_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l):
     t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
     t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
     t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
@@ -219,7 +221,7 @@ def vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_D1, positive_D
     t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-positive_D1, t8))
     t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
     t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s1_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
     return s1 if s1 != s1 else f32(1.0) if t14 else f32(0.0)
@@ -239,7 +241,7 @@ def vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l):
     t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
     t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
     t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
@@ -260,7 +262,7 @@ def vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_D1, negative_D
     t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-negative_D1, t8))
     t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
     t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s0_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
     return s0 if s0 != s0 else f32(1.0) if t14 else f32(0.0)
@@ -287,10 +289,10 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = -s0_l
     t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t7, t14)
     t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
-    t18 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t18 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
     t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
     t20 = fdiv(t19, s6)
     t21 = fadd(margin, t6)
@@ -303,7 +305,7 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
     t28 = fadd(fadd(fadd(fsub(margin, fsub(t21, t27)), fsub(t6, t27)), margin_l), t13)
     t29 = -fadd(fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(s1, t26)), t28), s1_l)
     t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
+    t31 = libdevice.fabsf(t30) < f32(math.inf)
     t32 = fadd(t24, t30)
     t33 = t32 if t31 else t24
     t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
@@ -321,26 +323,28 @@ def vjp_f32_danchor_core_no_swap_p_eq_inf(
     t46 = fadd(fsub(anchor_D, fsub(t38, t45)), fsub(-positive_D, t45))
     t47 = fadd(fadd(fadd(fsub(t38, fsub(t39, t44)), fsub(eps, t44)), t46), eps_l)
     t48 = fadd(fadd(fadd(fsub(t40, fsub(t42, t43)), fsub(t41, t43)), -t47 if t39 < f32(0.0) else t47), -s1_l)
-    t49 = fsub(t48, t48) == f32(0.0)
+    t49 = libdevice.fabsf(t48) < f32(math.inf)
     t50 = fadd(t42, t48)
     t51 = (t50 if t49 else t42) == f32(0.0) and (fsub(t48, fsub(t50, t42)) if t49 else f32(0.0)) == f32(0.0)
-    t52 = fadd(t39, t47) if fsub(t47, t47) == f32(0.0) else t39
+    t52 = fadd(t39, t47) if libdevice.fabsf(t47) < f32(math.inf) else t39
     t53 = f32(1.0) if f32(0.0) < t52 else f32(-1.0) if t52 < f32(0.0) else f32(0.0)
     t54 = fdiv(t53, s4)
     t55 = s3 if t34 else f32(0.0)
     t56 = fmul(t54, t55)
     t57 = t56 if t51 else f32(0.0)
     t58 = fadd(t37, t57)
-    t59 = fmul(g, t58)
-    t60 = fsub(t58, t37)
-    t61 = fmul(fmul(fsub(libdevice.fmaf(-t20, s6, t19), fmul(t20, s6_l)), inverse(s6)), t35)
-    t62 = fadd(libdevice.fmaf(t20, t35, -t36), t61) if t17 else f32(0.0)
-    t63 = fmul(fmul(fsub(libdevice.fmaf(-t54, s4, t53), fmul(t54, s4_l)), inverse(s4)), t55)
-    t64 = fadd(libdevice.fmaf(t54, t55, -t56), t63) if t51 else f32(0.0)
-    t65 = fmul(g, fadd(fadd(fadd(fsub(t37, fsub(t58, t60)), fsub(t57, t60)), t62), t64))
-    t66 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t58, -t59), t65)
-    t67 = s1 if t1 else s0 if t2 else t59
-    return fadd(t67, t66) if fsub(t66, t66) == f32(0.0) else t67
+    t59 = fsub(t58, t37)
+    t60 = -t20
+    t61 = fmul(libdevice.fmaf(t60, s6_l, libdevice.fmaf(t60, s6, t19)), inverse(s6))
+    t62 = libdevice.fmaf(t61, t35, libdevice.fmaf(t20, t35, -t36)) if t17 else f32(0.0)
+    t63 = -t54
+    t64 = fmul(libdevice.fmaf(t63, s4_l, libdevice.fmaf(t63, s4, t53)), inverse(s4))
+    t65 = libdevice.fmaf(t64, t55, libdevice.fmaf(t54, t55, -t56)) if t51 else f32(0.0)
+    t66 = fmul(g, t58)
+    t67 = fadd(fadd(fadd(fsub(t37, fsub(t58, t59)), fsub(t57, t59)), t62), t65)
+    t68 = f32(0.0) if t1 else f32(0.0) if t2 else libdevice.fmaf(g, t67, libdevice.fmaf(g, t58, -t66))
+    t69 = s1 if t1 else s0 if t2 else t66
+    return fadd(t69, t68) if libdevice.fabsf(t68) < f32(math.inf) else t69
 
 
 # dpositive[D] = (-g*sign(eps + anchor[D] - positive[D])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if Eq(Abs(eps +
@@ -362,35 +366,37 @@ def vjp_f32_dpositive_core_no_swap_p_eq_inf(
     t11 = fadd(fsub(anchor_D, fsub(t3, t10)), fsub(-positive_D, t10))
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s1_l)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
     t17 = fdiv(g, s4)
-    t18 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
-    t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
-    t20 = fmul(t17, t19)
-    t21 = -s0
-    t22 = fadd(margin, t21)
-    t23 = fadd(t22, s1)
-    t24 = -t23
-    t25 = fadd(f32(0.0), t24)
-    t26 = fsub(t25, f32(0.0))
-    t27 = fsub(t23, t22)
-    t28 = fsub(t22, margin)
-    t29 = fadd(fadd(fadd(fsub(margin, fsub(t22, t28)), fsub(t21, t28)), margin_l), -s0_l)
-    t30 = -fadd(fadd(fadd(fsub(t22, fsub(t23, t27)), fsub(s1, t27)), t29), s1_l)
-    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t25, t31)
-    t34 = t33 if t32 else t25
-    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
-    t36 = s3 if t35 else f32(0.0)
-    t37 = -fmul(t20, t36)
-    t38 = fmul(fmul(fsub(libdevice.fmaf(-t17, s4, g), fmul(t17, s4_l)), inverse(s4)), t19)
-    t39 = -fadd(libdevice.fmaf(t20, t36, t37), fmul(fadd(libdevice.fmaf(t17, t19, -t20), t38), t36))
-    t40 = f32(0.0) if t1 else f32(0.0) if t2 else t39 if t16 else f32(0.0)
-    t41 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t18 = -t17
+    t19 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
+    t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
+    t21 = fmul(t17, t20)
+    t22 = fmul(libdevice.fmaf(t18, s4_l, libdevice.fmaf(t18, s4, g)), inverse(s4))
+    t23 = -s0
+    t24 = fadd(margin, t23)
+    t25 = fadd(t24, s1)
+    t26 = -t25
+    t27 = fadd(f32(0.0), t26)
+    t28 = fsub(t27, f32(0.0))
+    t29 = fsub(t25, t24)
+    t30 = fsub(t24, margin)
+    t31 = fadd(fadd(fadd(fsub(margin, fsub(t24, t30)), fsub(t23, t30)), margin_l), -s0_l)
+    t32 = -fadd(fadd(fadd(fsub(t24, fsub(t25, t29)), fsub(s1, t29)), t31), s1_l)
+    t33 = fadd(fadd(fsub(f32(0.0), fsub(t27, t28)), fsub(t26, t28)), t32)
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = fadd(t27, t33)
+    t36 = t35 if t34 else t27
+    t37 = t36 < f32(0.0) or t36 == f32(0.0) and (fsub(t33, fsub(t35, t27)) if t34 else f32(0.0)) <= f32(0.0)
+    t38 = s3 if t37 else f32(0.0)
+    t39 = -fmul(t21, t38)
+    t40 = libdevice.fmaf(t22, t20, libdevice.fmaf(t17, t20, -t21))
+    t41 = f32(0.0) if t2 else -libdevice.fmaf(t40, t38, libdevice.fmaf(t21, t38, t39)) if t16 else f32(0.0)
+    t42 = f32(0.0) if t1 else t41
+    t43 = s1 if t1 else s0 if t2 else t39 if t16 else f32(0.0)
+    return fadd(t43, t42) if libdevice.fabsf(t42) < f32(math.inf) else t43
 
 
 # dnegative[D] = (-g*sign(eps + anchor[D] - negative[D])*(s5 if margin - s0 + s1 >= 0 else 0)/s6 if Eq(Abs(eps +
@@ -413,34 +419,36 @@ def vjp_f32_dnegative_core_no_swap_p_eq_inf(
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = -s0_l
     t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t7, t14)
     t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
     t18 = fdiv(g, s6)
-    t19 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
-    t20 = f32(1.0) if f32(0.0) < t19 else f32(-1.0) if t19 < f32(0.0) else f32(0.0)
-    t21 = fmul(t18, t20)
-    t22 = fadd(margin, t6)
-    t23 = fadd(t22, s1)
-    t24 = -t23
-    t25 = fadd(f32(0.0), t24)
-    t26 = fsub(t25, f32(0.0))
-    t27 = fsub(t23, t22)
-    t28 = fsub(t22, margin)
-    t29 = fadd(fadd(fadd(fsub(margin, fsub(t22, t28)), fsub(t6, t28)), margin_l), t13)
-    t30 = -fadd(fadd(fadd(fsub(t22, fsub(t23, t27)), fsub(s1, t27)), t29), s1_l)
-    t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = fadd(t25, t31)
-    t34 = t33 if t32 else t25
-    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
-    t36 = s5 if t35 else f32(0.0)
-    t37 = -fmul(t21, t36)
-    t38 = fmul(fmul(fsub(libdevice.fmaf(-t18, s6, g), fmul(t18, s6_l)), inverse(s6)), t20)
-    t39 = -fadd(libdevice.fmaf(t21, t36, t37), fmul(fadd(libdevice.fmaf(t18, t20, -t21), t38), t36))
-    t40 = f32(0.0) if t1 else f32(0.0) if t2 else t39 if t17 else f32(0.0)
-    t41 = s1 if t1 else s0 if t2 else t37 if t17 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t19 = -t18
+    t20 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
+    t21 = f32(1.0) if f32(0.0) < t20 else f32(-1.0) if t20 < f32(0.0) else f32(0.0)
+    t22 = fmul(t18, t21)
+    t23 = fmul(libdevice.fmaf(t19, s6_l, libdevice.fmaf(t19, s6, g)), inverse(s6))
+    t24 = fadd(margin, t6)
+    t25 = fadd(t24, s1)
+    t26 = -t25
+    t27 = fadd(f32(0.0), t26)
+    t28 = fsub(t27, f32(0.0))
+    t29 = fsub(t25, t24)
+    t30 = fsub(t24, margin)
+    t31 = fadd(fadd(fadd(fsub(margin, fsub(t24, t30)), fsub(t6, t30)), margin_l), t13)
+    t32 = -fadd(fadd(fadd(fsub(t24, fsub(t25, t29)), fsub(s1, t29)), t31), s1_l)
+    t33 = fadd(fadd(fsub(f32(0.0), fsub(t27, t28)), fsub(t26, t28)), t32)
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = fadd(t27, t33)
+    t36 = t35 if t34 else t27
+    t37 = t36 < f32(0.0) or t36 == f32(0.0) and (fsub(t33, fsub(t35, t27)) if t34 else f32(0.0)) <= f32(0.0)
+    t38 = s5 if t37 else f32(0.0)
+    t39 = -fmul(t22, t38)
+    t40 = libdevice.fmaf(t23, t21, libdevice.fmaf(t18, t21, -t22))
+    t41 = f32(0.0) if t2 else -libdevice.fmaf(t40, t38, libdevice.fmaf(t22, t38, t39)) if t17 else f32(0.0)
+    t42 = f32(0.0) if t1 else t41
+    t43 = s1 if t1 else s0 if t2 else t39 if t17 else f32(0.0)
+    return fadd(t43, t42) if libdevice.fabsf(t42) < f32(math.inf) else t43
 
 
 # s3 = (1 if margin - s0 + s1 >= 0 else 0)
@@ -710,7 +718,7 @@ def vjp_margin_f32_dmargin_core_no_swap_p_eq_inf(g, margin, margin_l, s0, s0_l, 
     t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
     t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
     t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
@@ -757,10 +765,10 @@ def vjp_eps_f32_s5_core_no_swap_p_eq_inf(
     t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-positive_D1, t10))
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s1_l)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
-    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t17 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
     t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
     t19 = fdiv(t18, s4)
     t20 = -s0
@@ -774,18 +782,19 @@ def vjp_eps_f32_s5_core_no_swap_p_eq_inf(
     t28 = fadd(fadd(fadd(fsub(margin, fsub(t21, t27)), fsub(t20, t27)), margin_l), -s0_l)
     t29 = -fadd(fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(s1, t26)), t28), s1_l)
     t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
+    t31 = libdevice.fabsf(t30) < f32(math.inf)
     t32 = fadd(t24, t30)
     t33 = t32 if t31 else t24
     t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
     t35 = s3 if t34 else f32(0.0)
     t36 = fmul(t19, t35)
-    t37 = fmul(fmul(fsub(libdevice.fmaf(-t19, s4, t18), fmul(t19, s4_l)), inverse(s4)), t35)
-    t38 = f32(0.0) if t2 else fadd(libdevice.fmaf(t19, t35, -t36), t37) if t16 else f32(0.0)
-    t39 = f32(0.0) if t1 else t38
-    t40 = s1 if t1 else s0 if t2 else t36 if t16 else f32(0.0)
-    t41 = t39 if fsub(t39, t39) == f32(0.0) else f32(0.0)
-    return t40, t41
+    t37 = -t19
+    t38 = fmul(libdevice.fmaf(t37, s4_l, libdevice.fmaf(t37, s4, t18)), inverse(s4))
+    t39 = f32(0.0) if t2 else libdevice.fmaf(t38, t35, libdevice.fmaf(t19, t35, -t36)) if t16 else f32(0.0)
+    t40 = f32(0.0) if t1 else t39
+    t41 = s1 if t1 else s0 if t2 else t36 if t16 else f32(0.0)
+    t42 = t40 if libdevice.fabsf(t40) < f32(math.inf) else f32(0.0)
+    return t41, t42
 
 
 # s8 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s6 if margin - s0 + s1 >= 0 else 0)/s7 if
@@ -808,10 +817,10 @@ def vjp_eps_f32_s8_core_no_swap_p_eq_inf(
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = -s0_l
     t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t7, t14)
     t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
-    t18 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t18 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
     t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
     t20 = fdiv(t19, s7)
     t21 = fadd(margin, t6)
@@ -824,29 +833,30 @@ def vjp_eps_f32_s8_core_no_swap_p_eq_inf(
     t28 = fadd(fadd(fadd(fsub(margin, fsub(t21, t27)), fsub(t6, t27)), margin_l), t13)
     t29 = -fadd(fadd(fadd(fsub(t21, fsub(t22, t26)), fsub(s1, t26)), t28), s1_l)
     t30 = fadd(fadd(fsub(f32(0.0), fsub(t24, t25)), fsub(t23, t25)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
+    t31 = libdevice.fabsf(t30) < f32(math.inf)
     t32 = fadd(t24, t30)
     t33 = t32 if t31 else t24
     t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t24)) if t31 else f32(0.0)) <= f32(0.0)
     t35 = s6 if t34 else f32(0.0)
     t36 = fmul(t20, t35)
-    t37 = fmul(fmul(fsub(libdevice.fmaf(-t20, s7, t19), fmul(t20, s7_l)), inverse(s7)), t35)
-    t38 = f32(0.0) if t2 else fadd(libdevice.fmaf(t20, t35, -t36), t37) if t17 else f32(0.0)
-    t39 = f32(0.0) if t1 else t38
-    t40 = s1 if t1 else s0 if t2 else t36 if t17 else f32(0.0)
-    t41 = t39 if fsub(t39, t39) == f32(0.0) else f32(0.0)
-    return t40, t41
+    t37 = -t20
+    t38 = fmul(libdevice.fmaf(t37, s7_l, libdevice.fmaf(t37, s7, t19)), inverse(s7))
+    t39 = f32(0.0) if t2 else libdevice.fmaf(t38, t35, libdevice.fmaf(t20, t35, -t36)) if t17 else f32(0.0)
+    t40 = f32(0.0) if t1 else t39
+    t41 = s1 if t1 else s0 if t2 else t36 if t17 else f32(0.0)
+    t42 = t40 if libdevice.fabsf(t40) < f32(math.inf) else f32(0.0)
+    return t41, t42
 
 
 # deps = g*(s5 + s8)
 @core
 def vjp_eps_f32_deps_core_no_swap_p_eq_inf(g, s5, s5_l, s8, s8_l):
     t1 = fadd(s5, s8)
-    t2 = fmul(g, t1)
-    t3 = fsub(t1, s5)
-    t4 = fmul(g, fadd(fadd(fadd(fsub(s5, fsub(t1, t3)), fsub(s8, t3)), s5_l), s8_l))
-    t5 = fadd(libdevice.fmaf(g, t1, -t2), t4)
-    return fadd(t2, t5) if fsub(t5, t5) == f32(0.0) else t2
+    t2 = fsub(t1, s5)
+    t3 = fmul(g, t1)
+    t4 = fadd(fadd(fadd(fsub(s5, fsub(t1, t2)), fsub(s8, t2)), s5_l), s8_l)
+    t5 = libdevice.fmaf(g, t4, libdevice.fmaf(g, t1, -t3))
+    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
 
 
 # s5 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s3 if margin - s0 + s1 >= 0 else 0)/s4 if
@@ -1295,7 +1305,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = fwarp_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -1305,7 +1315,7 @@ def vjp_f32_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width)
     s6, s6_l = fwarp_sum(s6, s6_l)
     i = lane
@@ -1410,16 +1420,16 @@ def vjp_f32_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_2, positive_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_3, positive_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(4))
     s4, s4_l = fwarp_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -1429,16 +1439,16 @@ def vjp_f32_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_2 = u32(i + u32(2))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_3 = u32(i + u32(3))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width * u32(4))
     s6, s6_l = fwarp_sum(s6, s6_l)
     i = u32(lane * u32(4))
@@ -1547,7 +1557,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = fblock_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -1557,7 +1567,7 @@ def vjp_f32_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width)
     s6, s6_l = fblock_sum(s6, s6_l)
     i = lane
@@ -1661,16 +1671,16 @@ def vjp_f32_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_2, positive_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_3, positive_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(4))
     s4, s4_l = fblock_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -1680,16 +1690,16 @@ def vjp_f32_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_2 = u32(i + u32(2))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_3 = u32(i + u32(3))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width * u32(4))
     s6, s6_l = fblock_sum(s6, s6_l)
     i = u32(lane * u32(4))
@@ -1784,7 +1794,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = dwarp_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -1794,7 +1804,7 @@ def vjp_f64_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width)
     s6, s6_l = dwarp_sum(s6, s6_l)
     i = lane
@@ -1872,10 +1882,10 @@ def vjp_f64_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(2))
     s4, s4_l = dwarp_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -1885,10 +1895,10 @@ def vjp_f64_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width * u32(2))
     s6, s6_l = dwarp_sum(s6, s6_l)
     i = u32(lane * u32(2))
@@ -1974,7 +1984,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = dblock_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -1984,7 +1994,7 @@ def vjp_f64_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width)
     s6, s6_l = dblock_sum(s6, s6_l)
     i = lane
@@ -2061,10 +2071,10 @@ def vjp_f64_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(2))
     s4, s4_l = dblock_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -2074,10 +2084,10 @@ def vjp_f64_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width * u32(2))
     s6, s6_l = dblock_sum(s6, s6_l)
     i = u32(lane * u32(2))
@@ -2182,7 +2192,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = fwarp_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -2192,7 +2202,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width)
     s6, s6_l = fwarp_sum(s6, s6_l)
     i = lane
@@ -2300,16 +2310,16 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_2, positive_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_3, positive_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(4))
     s4, s4_l = fwarp_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -2319,16 +2329,16 @@ def value_and_grad_f32_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_2 = u32(i + u32(2))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_3 = u32(i + u32(3))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width * u32(4))
     s6, s6_l = fwarp_sum(s6, s6_l)
     i = u32(lane * u32(4))
@@ -2440,7 +2450,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = fblock_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -2450,7 +2460,7 @@ def value_and_grad_f32_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width)
     s6, s6_l = fblock_sum(s6, s6_l)
     i = lane
@@ -2557,16 +2567,16 @@ def value_and_grad_f32_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_2, positive_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_3, positive_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(4))
     s4, s4_l = fblock_sum(s4, s4_l)
     s5 = vjp_f32_s5_core_no_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l)
@@ -2576,16 +2586,16 @@ def value_and_grad_f32_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_2 = u32(i + u32(2))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i_3 = u32(i + u32(3))
         s6_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s6, s6_l = fsum_step(s6, s6_l, s6_here, f32(0))
+        s6, s6_l = fsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width * u32(4))
     s6, s6_l = fblock_sum(s6, s6_l)
     i = u32(lane * u32(4))
@@ -2682,7 +2692,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = dwarp_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -2692,7 +2702,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width)
     s6, s6_l = dwarp_sum(s6, s6_l)
     i = lane
@@ -2772,10 +2782,10 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(2))
     s4, s4_l = dwarp_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -2785,10 +2795,10 @@ def value_and_grad_f64_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + warp_width * u32(2))
     s6, s6_l = dwarp_sum(s6, s6_l)
     i = u32(lane * u32(2))
@@ -2876,7 +2886,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = dblock_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -2886,7 +2896,7 @@ def value_and_grad_f64_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width)
     s6, s6_l = dblock_sum(s6, s6_l)
     i = lane
@@ -2965,10 +2975,10 @@ def value_and_grad_f64_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(2))
     s4, s4_l = dblock_sum(s4, s4_l)
     s5 = vjp_f64_s5_core_no_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l)
@@ -2978,10 +2988,10 @@ def value_and_grad_f64_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i_1 = u32(i + u32(1))
         s6_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s6, s6_l = dsum_step(s6, s6_l, s6_here, 0.0)
+        s6, s6_l = dsum_plus(s6, s6_l, s6_here)
         i = u32(i + block_width * u32(2))
     s6, s6_l = dblock_sum(s6, s6_l)
     i = u32(lane * u32(2))
@@ -3384,7 +3394,7 @@ def vjp_eps_f32_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = fwarp_sum(s4, s4_l)
     s5, s5_l = f32(0), f32(0)
@@ -3405,7 +3415,7 @@ def vjp_eps_f32_no_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width)
     s7, s7_l = fwarp_sum(s7, s7_l)
     s8, s8_l = f32(0), f32(0)
@@ -3477,16 +3487,16 @@ def vjp_eps_f32_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_2, positive_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_3, positive_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(4))
     s4, s4_l = fwarp_sum(s4, s4_l)
     s5, s5_l = f32(0), f32(0)
@@ -3522,16 +3532,16 @@ def vjp_eps_f32_no_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_2 = u32(i + u32(2))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_3 = u32(i + u32(3))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width * u32(4))
     s7, s7_l = fwarp_sum(s7, s7_l)
     s8, s8_l = f32(0), f32(0)
@@ -3599,7 +3609,7 @@ def vjp_eps_f32_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = fblock_sum(s4, s4_l)
     s5, s5_l = f32(0), f32(0)
@@ -3620,7 +3630,7 @@ def vjp_eps_f32_no_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width)
     s7, s7_l = fblock_sum(s7, s7_l)
     s8, s8_l = f32(0), f32(0)
@@ -3691,16 +3701,16 @@ def vjp_eps_f32_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_2 = u32(i + u32(2))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_2, positive_i_2)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i_3 = u32(i + u32(3))
         s4_here = vjp_f32_s4_core_no_swap_p_eq_inf(eps, eps_l, s1, s1_l, anchor_i_3, positive_i_3)
-        s4, s4_l = fsum_step(s4, s4_l, s4_here, f32(0))
+        s4, s4_l = fsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(4))
     s4, s4_l = fblock_sum(s4, s4_l)
     s5, s5_l = f32(0), f32(0)
@@ -3736,16 +3746,16 @@ def vjp_eps_f32_no_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_2 = u32(i + u32(2))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_3 = u32(i + u32(3))
         s7_here = vjp_f32_s6_core_no_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width * u32(4))
     s7, s7_l = fblock_sum(s7, s7_l)
     s8, s8_l = f32(0), f32(0)
@@ -3812,7 +3822,7 @@ def vjp_eps_f64_no_swap_p_eq_inf_warp(g, anchor, positive, negative, margin, p, 
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width)
     s4, s4_l = dwarp_sum(s4, s4_l)
     s5, s5_l = 0.0, 0.0
@@ -3833,7 +3843,7 @@ def vjp_eps_f64_no_swap_p_eq_inf_warp(g, anchor, positive, negative, margin, p, 
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s7_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width)
     s7, s7_l = dwarp_sum(s7, s7_l)
     s8, s8_l = 0.0, 0.0
@@ -3891,10 +3901,10 @@ def vjp_eps_f64_no_swap_p_eq_inf_warp_wide(g, anchor, positive, negative, margin
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + warp_width * u32(2))
     s4, s4_l = dwarp_sum(s4, s4_l)
     s5, s5_l = 0.0, 0.0
@@ -3920,10 +3930,10 @@ def vjp_eps_f64_no_swap_p_eq_inf_warp_wide(g, anchor, positive, negative, margin
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s7_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width * u32(2))
     s7, s7_l = dwarp_sum(s7, s7_l)
     s8, s8_l = 0.0, 0.0
@@ -3979,7 +3989,7 @@ def vjp_eps_f64_no_swap_p_eq_inf_block(g, anchor, positive, negative, margin, p,
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width)
     s4, s4_l = dblock_sum(s4, s4_l)
     s5, s5_l = 0.0, 0.0
@@ -4000,7 +4010,7 @@ def vjp_eps_f64_no_swap_p_eq_inf_block(g, anchor, positive, negative, margin, p,
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s7_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width)
     s7, s7_l = dblock_sum(s7, s7_l)
     s8, s8_l = 0.0, 0.0
@@ -4057,10 +4067,10 @@ def vjp_eps_f64_no_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margi
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i, positive_i)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i_1 = u32(i + u32(1))
         s4_here = vjp_f64_s4_core_no_swap_p_eq_inf(eps, s1, s1_l, anchor_i_1, positive_i_1)
-        s4, s4_l = dsum_step(s4, s4_l, s4_here, 0.0)
+        s4, s4_l = dsum_plus(s4, s4_l, s4_here)
         i = u32(i + block_width * u32(2))
     s4, s4_l = dblock_sum(s4, s4_l)
     s5, s5_l = 0.0, 0.0
@@ -4086,10 +4096,10 @@ def vjp_eps_f64_no_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margi
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s7_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f64_s6_core_no_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width * u32(2))
     s7, s7_l = dblock_sum(s7, s7_l)
     s8, s8_l = 0.0, 0.0
@@ -4118,13 +4128,7 @@ def vjp_eps_f64_no_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margi
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
 @core
 def value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, positive_D1):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, positive_D1), eps)
 
 
 # y0[D] = m0*(eps + anchor[D] - positive[D])
@@ -4132,38 +4136,31 @@ def value_f32_m0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, positive_D1
 def value_f32_y0_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m0, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-positive_D, t5))
-    t7 = fmul(m0, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m0, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-positive_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m0)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s0 = sum over D.1 of y0[D.1]**2
 @core
 def value_f32_s0_core_no_swap_p_ne_inf_p_eq_2(y0_D1, y0_D1_l):
     t1 = fmul(y0_D1, y0_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_D1, y0_D1, -t1), fmul(y0_D1, y0_D1_l)), fmul(y0_D1_l, y0_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_D1_l, y0_D1, libdevice.fmaf(y0_D1, y0_D1_l, libdevice.fmaf(y0_D1, y0_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
 @core
 def value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, negative_D1):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, negative_D1), eps)
 
 
 # y1[D] = m1*(eps + anchor[D] - negative[D])
@@ -4171,25 +4168,24 @@ def value_f32_m1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, negative_D1
 def value_f32_y1_core_no_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m1, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-negative_D, t5))
-    t7 = fmul(m1, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m1, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-negative_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m1)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s1 = sum over D.1 of y1[D.1]**2
 @core
 def value_f32_s1_core_no_swap_p_ne_inf_p_eq_2(y1_D1, y1_D1_l):
     t1 = fmul(y1_D1, y1_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y1_D1, y1_D1, -t1), fmul(y1_D1, y1_D1_l)), fmul(y1_D1_l, y1_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y1_D1_l, y1_D1, libdevice.fmaf(y1_D1, y1_D1_l, libdevice.fmaf(y1_D1, y1_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -4202,22 +4198,22 @@ def value_f32_out_core_no_swap_p_ne_inf_p_eq_2(m0, m1, margin, margin_l, s0, s0_
     t4 = libdevice.fsqrt_rn(s1)
     t5 = -fdiv(t4, m1)
     t6 = fadd(t3, t5)
-    t7 = fsub(t6, t3)
-    t8 = fsub(t3, margin)
-    t9 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t10 = fadd(fadd(fsub(margin, fsub(t3, t8)), fsub(t2, t8)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t2, m0, t1), t9), inverse(m0)))
-    t12 = fmul(fadd(libdevice.fmaf(-t4, t4, s1), s1_l), inverse(fadd(t4, t4)))
-    t13 = -fmul(fadd(libdevice.fmaf(t5, m1, t4), t12), inverse(m1))
-    t14 = fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t11), t13)
+    t7 = fadd(libdevice.fmaf(-t4, t4, s1), s1_l)
+    t8 = fsub(t6, t3)
+    t9 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t10 = fsub(t3, margin)
+    t11 = libdevice.fmaf(t9, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t12 = libdevice.fmaf(t11, inverse(m0), fadd(fadd(fsub(margin, fsub(t3, t10)), fsub(t2, t10)), margin_l))
+    t13 = -libdevice.fmaf(t7, inverse(fadd(t4, t4)), libdevice.fmaf(t5, m1, t4))
+    t14 = libdevice.fmaf(t13, inverse(m1), fadd(fadd(fsub(t3, fsub(t6, t8)), fsub(t5, t8)), t12))
     t15 = t6 < f32(0.0) or t6 == f32(0.0) and t14 < f32(0.0)
     t16 = f32(0.0) if t15 else t14
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = f32(0.0) if t15 else t6
     t19 = fadd(t18, t16)
     t20 = fsub(t16, fsub(t19, t18)) if t17 else f32(0.0)
     t21 = t19 if t17 else t18
-    return fadd(t21, t20) if fsub(t20, t20) == f32(0.0) else t21
+    return fadd(t21, t20) if libdevice.fabsf(t20) < f32(math.inf) else t21
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -4326,10 +4322,10 @@ def value_f64_out_core_no_swap_p_ne_inf_p_eq_2(m0, m1, margin, s0, s0_l, s1, s1_
 def vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -4338,10 +4334,10 @@ def vjp_f32_e0_core_no_swap_p_ne_inf_p_eq_2(s0, s0_l):
 def vjp_f32_e1_core_no_swap_p_ne_inf_p_eq_2(s1, s1_l):
     t1 = libdevice.fsqrt_rn(s1)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -4360,31 +4356,34 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s1, f32(-0.0))
     t22 = fsub(t21, s1)
     t23 = fadd(fadd(fsub(s1, fsub(t21, t22)), fsub(f32(-0.0), t22)), s1_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
     t27 = libdevice.fsqrt_rn(s1)
     t28 = fdiv(f32(1.0), t27)
-    t29 = fmul(t28, fmul(fadd(libdevice.fmaf(-t27, t27, s1), s1_l), inverse(fadd(t27, t27))))
-    t30 = f32(0.0) if t26 else fmul(fsub(libdevice.fmaf(-t28, t27, f32(1.0)), t29), inverse(t27))
-    t31 = f32(0.0) if t1 else f32(0.0) if t2 else -fmul(t30, f32(0.5)) if t20 else f32(0.0)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = e1 if t1 else e0 if t2 else -fmul(f32(0.0) if t26 else t28, f32(0.5)) if t20 else f32(0.0)
-    t34 = fadd(t33, t31)
-    t35 = t34 if t32 else t33
-    t36 = (fsub(t31, fsub(t34, t33)) if t32 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
-    return t35, t36
+    t29 = -t28
+    t30 = fmul(fadd(libdevice.fmaf(-t27, t27, s1), s1_l), inverse(fadd(t27, t27)))
+    t31 = fmul(libdevice.fmaf(t29, t30, libdevice.fmaf(t29, t27, f32(1.0))), inverse(t27))
+    t32 = f32(0.0) if t2 else -fmul(f32(0.0) if t26 else t31, f32(0.5)) if t20 else f32(0.0)
+    t33 = f32(0.0) if t1 else t32
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = e1 if t1 else e0 if t2 else -fmul(f32(0.0) if t26 else t28, f32(0.5)) if t20 else f32(0.0)
+    t36 = fadd(t35, t33)
+    t37 = t36 if t34 else t35
+    t38 = fsub(t33, fsub(t36, t35)) if t34 else f32(0.0)
+    t39 = t38 if libdevice.fabsf(t37) < f32(math.inf) else f32(0.0)
+    return t37, t39
 
 
 # s4 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4402,31 +4401,34 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, m1, margin, 
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s0, f32(-0.0))
     t22 = fsub(t21, s0)
     t23 = fadd(fadd(fsub(s0, fsub(t21, t22)), fsub(f32(-0.0), t22)), s0_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
     t27 = libdevice.fsqrt_rn(s0)
     t28 = fdiv(f32(1.0), t27)
-    t29 = fmul(t28, fmul(fadd(libdevice.fmaf(-t27, t27, s0), s0_l), inverse(fadd(t27, t27))))
-    t30 = f32(0.0) if t26 else fmul(fsub(libdevice.fmaf(-t28, t27, f32(1.0)), t29), inverse(t27))
-    t31 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(t30, f32(0.5)) if t20 else f32(0.0)
-    t32 = fsub(t31, t31) == f32(0.0)
-    t33 = e1 if t1 else e0 if t2 else fmul(f32(0.0) if t26 else t28, f32(0.5)) if t20 else f32(0.0)
-    t34 = fadd(t33, t31)
-    t35 = t34 if t32 else t33
-    t36 = (fsub(t31, fsub(t34, t33)) if t32 else f32(0.0)) if fsub(t35, t35) == f32(0.0) else f32(0.0)
-    return t35, t36
+    t29 = -t28
+    t30 = fmul(fadd(libdevice.fmaf(-t27, t27, s0), s0_l), inverse(fadd(t27, t27)))
+    t31 = fmul(libdevice.fmaf(t29, t30, libdevice.fmaf(t29, t27, f32(1.0))), inverse(t27))
+    t32 = f32(0.0) if t2 else fmul(f32(0.0) if t26 else t31, f32(0.5)) if t20 else f32(0.0)
+    t33 = f32(0.0) if t1 else t32
+    t34 = libdevice.fabsf(t33) < f32(math.inf)
+    t35 = e1 if t1 else e0 if t2 else fmul(f32(0.0) if t26 else t28, f32(0.5)) if t20 else f32(0.0)
+    t36 = fadd(t35, t33)
+    t37 = t36 if t34 else t35
+    t38 = fsub(t33, fsub(t36, t35)) if t34 else f32(0.0)
+    t39 = t38 if libdevice.fabsf(t37) < f32(math.inf) else f32(0.0)
+    return t37, t39
 
 
 # danchor[D] = (g*(2*s3*y1[D] + 2*s4*y0[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4446,11 +4448,11 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
@@ -4459,14 +4461,15 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_eq_2(
     t23 = fmul(y1_D, f32(2.0))
     t24 = fmul(t23, s3)
     t25 = fadd(t22, t24)
-    t26 = fmul(g, t25)
-    t27 = fsub(t25, t22)
-    t28 = fadd(fadd(libdevice.fmaf(t21, s4, -t22), fmul(t21, s4_l)), fmul(fmul(y0_D_l, f32(2.0)), s4))
-    t29 = fadd(fadd(libdevice.fmaf(t23, s3, -t24), fmul(t23, s3_l)), fmul(fmul(y1_D_l, f32(2.0)), s3))
-    t30 = fmul(g, fadd(fadd(fadd(fsub(t22, fsub(t25, t27)), fsub(t24, t27)), t28), t29))
-    t31 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t25, -t26), t30) if t20 else f32(0.0)
-    t32 = e1 if t1 else e0 if t2 else t26 if t20 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t26 = fsub(t25, t22)
+    t27 = libdevice.fmaf(fmul(y0_D_l, f32(2.0)), s4, libdevice.fmaf(t21, s4_l, libdevice.fmaf(t21, s4, -t22)))
+    t28 = libdevice.fmaf(fmul(y1_D_l, f32(2.0)), s3, libdevice.fmaf(t23, s3_l, libdevice.fmaf(t23, s3, -t24)))
+    t29 = fmul(g, t25)
+    t30 = fadd(fadd(fadd(fsub(t22, fsub(t25, t26)), fsub(t24, t26)), t27), t28)
+    t31 = f32(0.0) if t2 else libdevice.fmaf(g, t30, libdevice.fmaf(g, t25, -t29)) if t20 else f32(0.0)
+    t32 = f32(0.0) if t1 else t31
+    t33 = e1 if t1 else e0 if t2 else t29 if t20 else f32(0.0)
+    return fadd(t33, t32) if libdevice.fabsf(t32) < f32(math.inf) else t33
 
 
 # dpositive[D] = (-2*g*s4*y0[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4486,22 +4489,22 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_eq_2(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fmul(y0_D, f32(2.0))
     t22 = fmul(t21, g)
     t23 = -fmul(t22, s4)
-    t24 = fmul(fadd(libdevice.fmaf(t21, g, -t22), fmul(fmul(y0_D_l, f32(2.0)), g)), s4)
-    t25 = -fadd(fadd(libdevice.fmaf(t22, s4, t23), fmul(t22, s4_l)), t24) if t20 else f32(0.0)
-    t26 = f32(0.0) if t1 else f32(0.0) if t2 else t25
+    t24 = libdevice.fmaf(fmul(y0_D_l, f32(2.0)), g, libdevice.fmaf(t21, g, -t22))
+    t25 = -libdevice.fmaf(t24, s4, libdevice.fmaf(t22, s4_l, libdevice.fmaf(t22, s4, t23)))
+    t26 = f32(0.0) if t1 else f32(0.0) if t2 else t25 if t20 else f32(0.0)
     t27 = e1 if t1 else e0 if t2 else t23 if t20 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    return fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
 
 
 # dnegative[D] = (-2*g*s3*y1[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4521,22 +4524,22 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_eq_2(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fmul(y1_D, f32(2.0))
     t22 = fmul(t21, g)
     t23 = -fmul(t22, s3)
-    t24 = fmul(fadd(libdevice.fmaf(t21, g, -t22), fmul(fmul(y1_D_l, f32(2.0)), g)), s3)
-    t25 = -fadd(fadd(libdevice.fmaf(t22, s3, t23), fmul(t22, s3_l)), t24) if t20 else f32(0.0)
-    t26 = f32(0.0) if t1 else f32(0.0) if t2 else t25
+    t24 = libdevice.fmaf(fmul(y1_D_l, f32(2.0)), g, libdevice.fmaf(t21, g, -t22))
+    t25 = -libdevice.fmaf(t24, s3, libdevice.fmaf(t22, s3_l, libdevice.fmaf(t22, s3, t23)))
+    t26 = f32(0.0) if t1 else f32(0.0) if t2 else t25 if t20 else f32(0.0)
     t27 = e1 if t1 else e0 if t2 else t23 if t20 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    return fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
 
 
 # e0 = sqrt(s0)
@@ -4763,17 +4766,17 @@ def value_and_grad_f32_out_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, m0, 
     t5 = fsub(t4, t2)
     t6 = fsub(t2, margin)
     t7 = fadd(fadd(fsub(margin, fsub(t2, t6)), fsub(t1, t6)), margin_l)
-    t8 = fadd(t7, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t9 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
+    t8 = libdevice.fmaf(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0), t7)
+    t9 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8)
+    t10 = libdevice.fmaf(-fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1), t9)
     t11 = t4 < f32(0.0) or t4 == f32(0.0) and t10 < f32(0.0)
     t12 = f32(0.0) if t11 else t10
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = f32(0.0) if t11 else t4
     t15 = fadd(t14, t12)
     t16 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
     t17 = t15 if t13 else t14
-    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+    return fadd(t17, t16) if libdevice.fabsf(t16) < f32(math.inf) else t17
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -4811,16 +4814,16 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_eq_2(g, m0, m1, margin, margi
     t7 = -t6
     t8 = fadd(f32(0.0), t7)
     t9 = fsub(t8, f32(0.0))
-    t10 = fsub(t6, t3)
-    t11 = fsub(t3, margin)
-    t12 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t13 = fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(t2, t11)), margin_l)
-    t14 = fadd(t13, fmul(fadd(libdevice.fmaf(-t2, m0, t1), t12), inverse(m0)))
-    t15 = fmul(fadd(libdevice.fmaf(-t4, t4, s1), s1_l), inverse(fadd(t4, t4)))
-    t16 = -fmul(fadd(libdevice.fmaf(t5, m1, t4), t15), inverse(m1))
-    t17 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t14), t16)
+    t10 = fadd(libdevice.fmaf(-t4, t4, s1), s1_l)
+    t11 = fsub(t6, t3)
+    t12 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t13 = fsub(t3, margin)
+    t14 = libdevice.fmaf(t12, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t15 = libdevice.fmaf(t14, inverse(m0), fadd(fadd(fsub(margin, fsub(t3, t13)), fsub(t2, t13)), margin_l))
+    t16 = -libdevice.fmaf(t10, inverse(fadd(t4, t4)), libdevice.fmaf(t5, m1, t4))
+    t17 = -libdevice.fmaf(t16, inverse(m1), fadd(fadd(fsub(t3, fsub(t6, t11)), fsub(t5, t11)), t15))
     t18 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t17)
-    t19 = fsub(t18, t18) == f32(0.0)
+    t19 = libdevice.fabsf(t18) < f32(math.inf)
     t20 = fadd(t8, t18)
     t21 = t20 if t19 else t8
     t22 = t21 < f32(0.0) or t21 == f32(0.0) and (fsub(t18, fsub(t20, t8)) if t19 else f32(0.0)) <= f32(0.0)
@@ -4856,7 +4859,7 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_eq_2(g, m0, m1, margin, s0, s
 # s4_of = sum over D.1 of y1[D.1]
 @core
 def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_D1, y1_D1_l):
-    t1 = y1_D1_l if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else f32(0.0)
+    t1 = y1_D1_l if libdevice.fabsf(y1_D1_l) < f32(math.inf) else f32(0.0)
     return y1_D1, t1
 
 
@@ -4865,18 +4868,19 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_eq_2(y1_D1, y1_D1_l):
 def vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_eq_2(s3, s3_l, s4_of, s4_of_l):
     t1 = fmul(s3, f32(2.0))
     t2 = fmul(t1, s4_of)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s4_of, -t2), fmul(t1, s4_of_l)), fmul(fmul(s3_l, f32(2.0)), s4_of))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = (fsub(t3, fsub(t5, t2)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t3 = libdevice.fmaf(t1, s4_of_l, libdevice.fmaf(t1, s4_of, -t2))
+    t4 = libdevice.fmaf(fmul(s3_l, f32(2.0)), s4_of, t3)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # s6_of = sum over D.1 of y0[D.1]
 @core
 def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_D1, y0_D1_l):
-    t1 = y0_D1_l if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else f32(0.0)
+    t1 = y0_D1_l if libdevice.fabsf(y0_D1_l) < f32(math.inf) else f32(0.0)
     return y0_D1, t1
 
 
@@ -4885,12 +4889,13 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_eq_2(y0_D1, y0_D1_l):
 def vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_eq_2(s5, s5_l, s6_of, s6_of_l):
     t1 = fmul(s5, f32(2.0))
     t2 = fmul(t1, s6_of)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s6_of, -t2), fmul(t1, s6_of_l)), fmul(fmul(s5_l, f32(2.0)), s6_of))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = (fsub(t3, fsub(t5, t2)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t3 = libdevice.fmaf(t1, s6_of_l, libdevice.fmaf(t1, s6_of, -t2))
+    t4 = libdevice.fmaf(fmul(s5_l, f32(2.0)), s6_of, t3)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # deps = (g*(s4 + s6) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -4908,21 +4913,22 @@ def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, g, m0, m1,
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s4, s6)
-    t22 = fmul(g, t21)
-    t23 = fsub(t21, s4)
-    t24 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t21, t23)), fsub(s6, t23)), s4_l), s6_l))
-    t25 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t21, -t22), t24) if t20 else f32(0.0)
-    t26 = e1 if t1 else e0 if t2 else t22 if t20 else f32(0.0)
-    return fadd(t26, t25) if fsub(t25, t25) == f32(0.0) else t26
+    t22 = fsub(t21, s4)
+    t23 = fmul(g, t21)
+    t24 = fadd(fadd(fadd(fsub(s4, fsub(t21, t22)), fsub(s6, t22)), s4_l), s6_l)
+    t25 = f32(0.0) if t2 else libdevice.fmaf(g, t24, libdevice.fmaf(g, t21, -t23)) if t20 else f32(0.0)
+    t26 = f32(0.0) if t1 else t25
+    t27 = e1 if t1 else e0 if t2 else t23 if t20 else f32(0.0)
+    return fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
 
 
 # s4_of = sum over D.1 of y1[D.1]
@@ -9284,7 +9290,7 @@ def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, nega
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return libdevice.fabsf(t2), t8
 
 
@@ -9298,7 +9304,7 @@ def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, posi
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return libdevice.fabsf(t2), t8
 
 
@@ -9314,12 +9320,12 @@ def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l
     t7 = fadd(fadd(fadd(fsub(t2, fsub(t3, t4)), fsub(s1, t4)), t6), s1_l)
     t8 = t3 < f32(0.0) or t3 == f32(0.0) and t7 < f32(0.0)
     t9 = f32(0.0) if t8 else t7
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = f32(0.0) if t8 else t3
     t12 = fadd(t11, t9)
     t13 = fsub(t9, fsub(t12, t11)) if t10 else f32(0.0)
     t14 = t12 if t10 else t11
-    return fadd(t14, t13) if fsub(t13, t13) == f32(0.0) else t14
+    return fadd(t14, t13) if libdevice.fabsf(t13) < f32(math.inf) else t14
 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])
@@ -9384,7 +9390,7 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s
     t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
     t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
     t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
@@ -9405,7 +9411,7 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s
     t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
     t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
     t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
@@ -9431,7 +9437,7 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
     t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
     t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = t15 if t14 else t7
     t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
@@ -9441,7 +9447,7 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t21 = fsub(t18, anchor_D)
     t22 = fadd(fsub(anchor_D, fsub(t18, t21)), fsub(-positive_D, t21))
     t23 = fadd(fadd(fadd(fsub(t18, fsub(t19, t20)), fsub(eps, t20)), t22), eps_l)
-    t24 = fadd(t19, t23) if fsub(t23, t23) == f32(0.0) else t19
+    t24 = fadd(t19, t23) if libdevice.fabsf(t23) < f32(math.inf) else t19
     t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
     t26 = fmul(s3, t25)
     t27 = fsub(anchor_D, negative_D)
@@ -9450,17 +9456,17 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t30 = fsub(t27, anchor_D)
     t31 = fadd(fsub(anchor_D, fsub(t27, t30)), fsub(-negative_D, t30))
     t32 = fadd(fadd(fadd(fsub(t27, fsub(t28, t29)), fsub(eps, t29)), t31), eps_l)
-    t33 = fadd(t28, t32) if fsub(t32, t32) == f32(0.0) else t28
+    t33 = fadd(t28, t32) if libdevice.fabsf(t32) < f32(math.inf) else t28
     t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
     t35 = fmul(s4, t34)
     t36 = fadd(t26, t35)
-    t37 = fmul(g, t36)
-    t38 = fsub(t36, t26)
-    t39 = fadd(fadd(fsub(t26, fsub(t36, t38)), fsub(t35, t38)), libdevice.fmaf(s3, t25, -t26))
-    t40 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t39, libdevice.fmaf(s4, t34, -t35))))
+    t37 = fsub(t36, t26)
+    t38 = fadd(fadd(fsub(t26, fsub(t36, t37)), fsub(t35, t37)), libdevice.fmaf(s3, t25, -t26))
+    t39 = fmul(g, t36)
+    t40 = libdevice.fmaf(g, fadd(t38, libdevice.fmaf(s4, t34, -t35)), libdevice.fmaf(g, t36, -t39))
     t41 = f32(0.0) if t1 else f32(0.0) if t2 else t40 if t17 else f32(0.0)
-    t42 = s1 if t1 else s0 if t2 else t37 if t17 else f32(0.0)
-    return fadd(t42, t41) if fsub(t41, t41) == f32(0.0) else t42
+    t42 = s1 if t1 else s0 if t2 else t39 if t17 else f32(0.0)
+    return fadd(t42, t41) if libdevice.fabsf(t41) < f32(math.inf) else t42
 
 
 # dpositive[D] = (-g*s3*sign(eps + anchor[D] - positive[D]) if margin - s0 + s1 >= 0 else 0)
@@ -9481,7 +9487,7 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
     t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
     t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = t15 if t14 else t7
     t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
@@ -9492,13 +9498,13 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t22 = fsub(t19, anchor_D)
     t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-positive_D, t22))
     t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
-    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t25 = fadd(t20, t24) if libdevice.fabsf(t24) < f32(math.inf) else t20
     t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
     t27 = -fmul(t18, t26)
-    t28 = -fadd(libdevice.fmaf(t18, t26, t27), fmul(libdevice.fmaf(g, s3, -t18), t26)) if t17 else f32(0.0)
-    t29 = f32(0.0) if t1 else f32(0.0) if t2 else t28
+    t28 = -libdevice.fmaf(libdevice.fmaf(g, s3, -t18), t26, libdevice.fmaf(t18, t26, t27))
+    t29 = f32(0.0) if t1 else f32(0.0) if t2 else t28 if t17 else f32(0.0)
     t30 = s1 if t1 else s0 if t2 else t27 if t17 else f32(0.0)
-    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
+    return fadd(t30, t29) if libdevice.fabsf(t29) < f32(math.inf) else t30
 
 
 # dnegative[D] = (-g*s4*sign(eps + anchor[D] - negative[D]) if margin - s0 + s1 >= 0 else 0)
@@ -9519,7 +9525,7 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
     t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
     t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = t15 if t14 else t7
     t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
@@ -9530,13 +9536,13 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(
     t22 = fsub(t19, anchor_D)
     t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-negative_D, t22))
     t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
-    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t25 = fadd(t20, t24) if libdevice.fabsf(t24) < f32(math.inf) else t20
     t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
     t27 = -fmul(t18, t26)
-    t28 = -fadd(libdevice.fmaf(t18, t26, t27), fmul(libdevice.fmaf(g, s4, -t18), t26)) if t17 else f32(0.0)
-    t29 = f32(0.0) if t1 else f32(0.0) if t2 else t28
+    t28 = -libdevice.fmaf(libdevice.fmaf(g, s4, -t18), t26, libdevice.fmaf(t18, t26, t27))
+    t29 = f32(0.0) if t1 else f32(0.0) if t2 else t28 if t17 else f32(0.0)
     t30 = s1 if t1 else s0 if t2 else t27 if t17 else f32(0.0)
-    return fadd(t30, t29) if fsub(t29, t29) == f32(0.0) else t30
+    return fadd(t30, t29) if libdevice.fabsf(t29) < f32(math.inf) else t30
 
 
 # s3 = (1 if margin - s0 + s1 >= 0 else 0)
@@ -9718,7 +9724,7 @@ def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, margin
     t9 = fadd(fadd(fadd(fsub(margin, fsub(t2, t8)), fsub(t1, t8)), margin_l), -s0_l)
     t10 = -fadd(fadd(fadd(fsub(t2, fsub(t3, t7)), fsub(s1, t7)), t9), s1_l)
     t11 = fadd(fadd(fsub(f32(0.0), fsub(t5, t6)), fsub(t4, t6)), t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = t13 if t12 else t5
     t15 = t14 < f32(0.0) or t14 == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) <= f32(0.0)
@@ -9755,7 +9761,7 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1,
     t4 = fsub(t1, anchor_D1)
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    t7 = fadd(t2, t6) if libdevice.fabsf(t6) < f32(math.inf) else t2
     t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
     return positive_D1 if positive_D1 != positive_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
@@ -9764,11 +9770,11 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1,
 @core
 def vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l):
     t1 = fmul(s3, s4_of)
-    t2 = fadd(libdevice.fmaf(s3, s4_of, -t1), fmul(s3, s4_of_l))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s3, s4_of_l, libdevice.fmaf(s3, s4_of, -t1))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -9781,7 +9787,7 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1,
     t4 = fsub(t1, anchor_D1)
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    t7 = fadd(t2, t6) if libdevice.fabsf(t6) < f32(math.inf) else t2
     t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
     return negative_D1 if negative_D1 != negative_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
@@ -9790,11 +9796,11 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1,
 @core
 def vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l):
     t1 = fmul(s5, s6_of)
-    t2 = fadd(libdevice.fmaf(s5, s6_of, -t1), fmul(s5, s6_of_l))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s5, s6_of_l, libdevice.fmaf(s5, s6_of, -t1))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -9814,17 +9820,18 @@ def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, margin_l, s0
     t11 = fadd(fadd(fadd(fsub(margin, fsub(t4, t10)), fsub(t3, t10)), margin_l), -s0_l)
     t12 = -fadd(fadd(fadd(fsub(t4, fsub(t5, t9)), fsub(s1, t9)), t11), s1_l)
     t13 = fadd(fadd(fsub(f32(0.0), fsub(t7, t8)), fsub(t6, t8)), t12)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = t15 if t14 else t7
     t17 = t16 < f32(0.0) or t16 == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) <= f32(0.0)
     t18 = fadd(s4, s6)
-    t19 = fmul(g, t18)
-    t20 = fsub(t18, s4)
-    t21 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t18, t20)), fsub(s6, t20)), s4_l), s6_l))
-    t22 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t18, -t19), t21) if t17 else f32(0.0)
-    t23 = s1 if t1 else s0 if t2 else t19 if t17 else f32(0.0)
-    return fadd(t23, t22) if fsub(t22, t22) == f32(0.0) else t23
+    t19 = fsub(t18, s4)
+    t20 = fmul(g, t18)
+    t21 = fadd(fadd(fadd(fsub(s4, fsub(t18, t19)), fsub(s6, t19)), s4_l), s6_l)
+    t22 = f32(0.0) if t2 else libdevice.fmaf(g, t21, libdevice.fmaf(g, t18, -t20)) if t17 else f32(0.0)
+    t23 = f32(0.0) if t1 else t22
+    t24 = s1 if t1 else s0 if t2 else t20 if t17 else f32(0.0)
+    return fadd(t24, t23) if libdevice.fabsf(t23) < f32(math.inf) else t24
 
 
 # s4_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -11856,7 +11863,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + warp_width)
     s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -11867,7 +11874,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + warp_width)
     s6_of, s6_of_l = fwarp_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -11933,16 +11940,16 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i_1 = u32(i + u32(1))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, positive_i_1)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i_2 = u32(i + u32(2))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, positive_i_2)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i_3 = u32(i + u32(3))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, positive_i_3)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + warp_width * u32(4))
     s4_of, s4_of_l = fwarp_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -11953,16 +11960,16 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i_1 = u32(i + u32(1))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, negative_i_1)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i_2 = u32(i + u32(2))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, negative_i_2)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i_3 = u32(i + u32(3))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, negative_i_3)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + warp_width * u32(4))
     s6_of, s6_of_l = fwarp_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12009,7 +12016,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + block_width)
     s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -12020,7 +12027,7 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + block_width)
     s6_of, s6_of_l = fblock_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12085,16 +12092,16 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i_1 = u32(i + u32(1))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, positive_i_1)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i_2 = u32(i + u32(2))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, positive_i_2)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i_3 = u32(i + u32(3))
         s4_of_here = vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, positive_i_3)
-        s4_of, s4_of_l = fsum_step(s4_of, s4_of_l, s4_of_here, f32(0))
+        s4_of, s4_of_l = fsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + block_width * u32(4))
     s4_of, s4_of_l = fblock_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -12105,16 +12112,16 @@ def vjp_eps_f32_no_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i_1 = u32(i + u32(1))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, negative_i_1)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i_2 = u32(i + u32(2))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, negative_i_2)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i_3 = u32(i + u32(3))
         s6_of_here = vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, negative_i_3)
-        s6_of, s6_of_l = fsum_step(s6_of, s6_of_l, s6_of_here, f32(0))
+        s6_of, s6_of_l = fsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + block_width * u32(4))
     s6_of, s6_of_l = fblock_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12162,7 +12169,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, 0.0)
+        s4_of, s4_of_l = dsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + warp_width)
     s4_of, s4_of_l = dwarp_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -12173,7 +12180,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, 0.0)
+        s6_of, s6_of_l = dsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + warp_width)
     s6_of, s6_of_l = dwarp_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12227,10 +12234,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, 0.0)
+        s4_of, s4_of_l = dsum_plus(s4_of, s4_of_l, s4_of_here)
         i_1 = u32(i + u32(1))
         s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, positive_i_1)
-        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, 0.0)
+        s4_of, s4_of_l = dsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + warp_width * u32(2))
     s4_of, s4_of_l = dwarp_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -12241,10 +12248,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, 0.0)
+        s6_of, s6_of_l = dsum_plus(s6_of, s6_of_l, s6_of_here)
         i_1 = u32(i + u32(1))
         s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, negative_i_1)
-        s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, 0.0)
+        s6_of, s6_of_l = dsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + warp_width * u32(2))
     s6_of, s6_of_l = dwarp_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12291,7 +12298,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, 0.0)
+        s4_of, s4_of_l = dsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + block_width)
     s4_of, s4_of_l = dblock_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -12302,7 +12309,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, 0.0)
+        s6_of, s6_of_l = dsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + block_width)
     s6_of, s6_of_l = dblock_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12355,10 +12362,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, 0.0)
+        s4_of, s4_of_l = dsum_plus(s4_of, s4_of_l, s4_of_here)
         i_1 = u32(i + u32(1))
         s4_of_here = vjp_eps_f64_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, positive_i_1)
-        s4_of, s4_of_l = dsum_step(s4_of, s4_of_l, s4_of_here, 0.0)
+        s4_of, s4_of_l = dsum_plus(s4_of, s4_of_l, s4_of_here)
         i = u32(i + block_width * u32(2))
     s4_of, s4_of_l = dblock_sum(s4_of, s4_of_l)
     s4, s4_l = vjp_eps_f64_s4_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s3, s4_of, s4_of_l)
@@ -12369,10 +12376,10 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, 0.0)
+        s6_of, s6_of_l = dsum_plus(s6_of, s6_of_l, s6_of_here)
         i_1 = u32(i + u32(1))
         s6_of_here = vjp_eps_f64_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, negative_i_1)
-        s6_of, s6_of_l = dsum_step(s6_of, s6_of_l, s6_of_here, 0.0)
+        s6_of, s6_of_l = dsum_plus(s6_of, s6_of_l, s6_of_here)
         i = u32(i + block_width * u32(2))
     s6_of, s6_of_l = dblock_sum(s6_of, s6_of_l)
     s6, s6_l = vjp_eps_f64_s6_core_no_swap_p_ne_inf_p_ne_2_p_eq_1(s5, s6_of, s6_of_l)
@@ -12390,13 +12397,7 @@ def vjp_eps_f64_no_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
 @core
 def value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, positive_D1):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, positive_D1), eps)
 
 
 # y0[D] = m0*(eps + anchor[D] - positive[D])
@@ -12404,47 +12405,40 @@ def value_f32_m0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, posi
 def value_f32_y0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m0, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-positive_D, t5))
-    t7 = fmul(m0, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m0, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-positive_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m0)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
 @core
 def value_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t1 = -y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return powf_sum(t5, t6, t9, t10), t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
 @core
 def value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, negative_D1):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, negative_D1), eps)
 
 
 # y1[D] = m1*(eps + anchor[D] - negative[D])
@@ -12452,74 +12446,74 @@ def value_f32_m1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, nega
 def value_f32_y1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m1, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-negative_D, t5))
-    t7 = fmul(m1, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m1, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-negative_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m1)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s1 = sum over D.1 of Abs(y1[D.1])**p
 @core
 def value_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t1 = -y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return powf_sum(t5, t6, t9, t10), t12
 
 
 # out = first_max(margin - s1**(1/p)/m1 + s0**(1/p)/m0, 0)
 @core
 def value_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, margin_l, p, p_l, s0, s0_l, s1, s1_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = -fdiv(t18, m1)
-    t20 = fadd(t13, t19)
-    t21 = fsub(t20, t13)
-    t22 = fsub(t13, margin)
-    t23 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t24 = fadd(fadd(fadd(fsub(margin, fsub(t13, t22)), fsub(t12, t22)), margin_l), t23)
-    t25 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
-    t26 = fadd(fadd(fadd(fsub(t13, fsub(t20, t21)), fsub(t19, t21)), t24), t25)
-    t27 = t20 < f32(0.0) or t20 == f32(0.0) and t26 < f32(0.0)
-    t28 = f32(0.0) if t27 else t26
-    t29 = fsub(t28, t28) == f32(0.0)
-    t30 = f32(0.0) if t27 else t20
-    t31 = fadd(t30, t28)
-    t32 = fsub(t28, fsub(t31, t30)) if t29 else f32(0.0)
-    t33 = t31 if t29 else t30
-    return fadd(t33, t32) if fsub(t32, t32) == f32(0.0) else t33
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum(t3, t4, t10, t11)
+    t13 = fdiv(t12, m0)
+    t14 = fadd(margin, t13)
+    t15 = libdevice.fabsf(s1_l) < f32(math.inf)
+    t16 = fadd(s1, s1_l)
+    t17 = t16 if t15 else s1
+    t18 = fsub(s1_l, fsub(t16, s1)) if t15 else f32(0.0)
+    t19 = powf_sum(t17, t18, t10, t11)
+    t20 = -fdiv(t19, m1)
+    t21 = fadd(t14, t20)
+    t22 = fsub(t21, t14)
+    t23 = fsub(t14, margin)
+    t24 = fadd(libdevice.fmaf(-t13, m0, t12), powf_sum_low(t3, t4, t10, t11))
+    t25 = libdevice.fmaf(t24, inverse(m0), fadd(fadd(fsub(margin, fsub(t14, t23)), fsub(t13, t23)), margin_l))
+    t26 = -fadd(libdevice.fmaf(t20, m1, t19), powf_sum_low(t17, t18, t10, t11))
+    t27 = libdevice.fmaf(t26, inverse(m1), fadd(fadd(fsub(t14, fsub(t21, t22)), fsub(t20, t22)), t25))
+    t28 = t21 < f32(0.0) or t21 == f32(0.0) and t27 < f32(0.0)
+    t29 = f32(0.0) if t28 else t27
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
+    t31 = f32(0.0) if t28 else t21
+    t32 = fadd(t31, t29)
+    t33 = fsub(t29, fsub(t32, t31)) if t30 else f32(0.0)
+    t34 = t32 if t30 else t31
+    return fadd(t34, t33) if libdevice.fabsf(t33) < f32(math.inf) else t34
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -12647,45 +12641,49 @@ def value_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, margin, p, s0, s0_
 # e0 = s0**(1/p)
 @core
 def vjp_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum_low(t3, t4, t10, t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = powf_sum(t3, t4, t10, t11)
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # e1 = s1**(1/p)
 @core
 def vjp_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
-    t1 = fsub(s1_l, s1_l) == f32(0.0)
+    t1 = libdevice.fabsf(s1_l) < f32(math.inf)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
     t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum_low(t3, t4, t10, t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = powf_sum(t3, t4, t10, t11)
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # s3 = (-(0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12703,45 +12701,47 @@ def vjp_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s1, f32(-0.0))
     t22 = fsub(t21, s1)
     t23 = fadd(fadd(fsub(s1, fsub(t21, t22)), fsub(f32(-0.0), t22)), s1_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
-    t27 = fsub(s1_l, s1_l) == f32(0.0)
+    t27 = libdevice.fabsf(s1_l) < f32(math.inf)
     t28 = fadd(s1, s1_l)
     t29 = t28 if t27 else s1
     t30 = fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0)
     t31 = fdiv(f32(1.0), p)
-    t32 = fadd(t31, f32(-1.0))
-    t33 = fsub(t32, t31)
-    t34 = inverse(p)
-    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
-    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = fadd(t32, t36)
-    t39 = t38 if t37 else t32
-    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
-    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
-    t42 = fdiv(t41, p)
-    t43 = -t42
-    t44 = fadd(libdevice.fmaf(t43, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else -fmul(fsub(t44, fmul(t42, p_l)), t34) if t20 else f32(0.0)
-    t46 = fsub(t45, t45) == f32(0.0)
-    t47 = e1 if t1 else e0 if t2 else t43 if t20 else f32(0.0)
-    t48 = fadd(t47, t45)
-    t49 = t48 if t46 else t47
-    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
-    return t49, t50
+    t32 = -t31
+    t33 = inverse(p)
+    t34 = fadd(t31, f32(-1.0))
+    t35 = fsub(t34, t31)
+    t36 = libdevice.fmaf(t32, p_l, libdevice.fmaf(t32, p, f32(1.0)))
+    t37 = libdevice.fmaf(t36, t33, fadd(fsub(t31, fsub(t34, t35)), fsub(f32(-1.0), t35)))
+    t38 = libdevice.fabsf(t37) < f32(math.inf)
+    t39 = fadd(t34, t37)
+    t40 = t39 if t38 else t34
+    t41 = fsub(t37, fsub(t39, t34)) if t38 else f32(0.0)
+    t42 = f32(0.0) if t26 else powf_sum(t29, t30, t40, t41)
+    t43 = -fdiv(t42, p)
+    t44 = fadd(libdevice.fmaf(t43, p, t42), f32(0.0) if t26 else powf_sum_low(t29, t30, t40, t41))
+    t45 = f32(0.0) if t2 else -fmul(libdevice.fmaf(t43, p_l, t44), t33) if t20 else f32(0.0)
+    t46 = f32(0.0) if t1 else t45
+    t47 = libdevice.fabsf(t46) < f32(math.inf)
+    t48 = e1 if t1 else e0 if t2 else t43 if t20 else f32(0.0)
+    t49 = fadd(t48, t46)
+    t50 = t49 if t47 else t48
+    t51 = fsub(t46, fsub(t49, t48)) if t47 else f32(0.0)
+    t52 = t51 if libdevice.fabsf(t50) < f32(math.inf) else f32(0.0)
+    return t50, t52
 
 
 # s4 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12759,51 +12759,55 @@ def vjp_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, m0, m1, m
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s0, f32(-0.0))
     t22 = fsub(t21, s0)
     t23 = fadd(fadd(fsub(s0, fsub(t21, t22)), fsub(f32(-0.0), t22)), s0_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
-    t27 = fsub(s0_l, s0_l) == f32(0.0)
+    t27 = libdevice.fabsf(s0_l) < f32(math.inf)
     t28 = fadd(s0, s0_l)
     t29 = t28 if t27 else s0
     t30 = fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0)
     t31 = fdiv(f32(1.0), p)
-    t32 = fadd(t31, f32(-1.0))
-    t33 = fsub(t32, t31)
-    t34 = inverse(p)
-    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
-    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = fadd(t32, t36)
-    t39 = t38 if t37 else t32
-    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
-    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
-    t42 = fdiv(t41, p)
-    t43 = fadd(libdevice.fmaf(-t42, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
-    t44 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t43, fmul(t42, p_l)), t34) if t20 else f32(0.0)
-    t45 = fsub(t44, t44) == f32(0.0)
-    t46 = e1 if t1 else e0 if t2 else t42 if t20 else f32(0.0)
-    t47 = fadd(t46, t44)
-    t48 = t47 if t45 else t46
-    t49 = (fsub(t44, fsub(t47, t46)) if t45 else f32(0.0)) if fsub(t48, t48) == f32(0.0) else f32(0.0)
-    return t48, t49
+    t32 = -t31
+    t33 = inverse(p)
+    t34 = fadd(t31, f32(-1.0))
+    t35 = fsub(t34, t31)
+    t36 = libdevice.fmaf(t32, p_l, libdevice.fmaf(t32, p, f32(1.0)))
+    t37 = libdevice.fmaf(t36, t33, fadd(fsub(t31, fsub(t34, t35)), fsub(f32(-1.0), t35)))
+    t38 = libdevice.fabsf(t37) < f32(math.inf)
+    t39 = fadd(t34, t37)
+    t40 = t39 if t38 else t34
+    t41 = fsub(t37, fsub(t39, t34)) if t38 else f32(0.0)
+    t42 = f32(0.0) if t26 else powf_sum(t29, t30, t40, t41)
+    t43 = fdiv(t42, p)
+    t44 = -t43
+    t45 = fadd(libdevice.fmaf(t44, p, t42), f32(0.0) if t26 else powf_sum_low(t29, t30, t40, t41))
+    t46 = f32(0.0) if t2 else fmul(libdevice.fmaf(t44, p_l, t45), t33) if t20 else f32(0.0)
+    t47 = f32(0.0) if t1 else t46
+    t48 = libdevice.fabsf(t47) < f32(math.inf)
+    t49 = e1 if t1 else e0 if t2 else t43 if t20 else f32(0.0)
+    t50 = fadd(t49, t47)
+    t51 = t50 if t48 else t49
+    t52 = fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)
+    t53 = t52 if libdevice.fabsf(t51) < f32(math.inf) else f32(0.0)
+    return t51, t53
 
 
 # e2[D] = Abs(y1[D])**(p - 1)
 @core
 def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t1 = -y1_D_l if y1_D < f32(0.0) else y1_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -12811,24 +12815,25 @@ def vjp_f32_e2_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum_low(t5, t6, t12, t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = powf_sum(t5, t6, t12, t13)
     t17 = fadd(t16, t14)
     t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t19 = fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)
+    t20 = t19 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
+    return t18, t20
 
 
 # e3[D] = Abs(y0[D])**(p - 1)
 @core
 def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t1 = -y0_D_l if y0_D < f32(0.0) else y0_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -12836,17 +12841,18 @@ def vjp_f32_e3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum_low(t5, t6, t12, t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = powf_sum(t5, t6, t12, t13)
     t17 = fadd(t16, t14)
     t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t19 = fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)
+    t20 = t19 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
+    return t18, t20
 
 
 # danchor[D] = (g*(p*s3*sign(y1[D])*e2[D] + p*s4*sign(y0[D])*e3[D]) if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12888,36 +12894,38 @@ def vjp_f32_danchor_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fmul(e2_D, p)
     t22 = fmul(t21, s3)
-    t23 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t23 = fadd(y1_D, y1_D_l) if libdevice.fabsf(y1_D_l) < f32(math.inf) else y1_D
     t24 = f32(1.0) if f32(0.0) < t23 else f32(-1.0) if t23 < f32(0.0) else f32(0.0)
     t25 = fmul(t22, t24)
     t26 = fmul(e3_D, p)
     t27 = fmul(t26, s4)
-    t28 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t28 = fadd(y0_D, y0_D_l) if libdevice.fabsf(y0_D_l) < f32(math.inf) else y0_D
     t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
     t30 = fmul(t27, t29)
     t31 = fadd(t25, t30)
-    t32 = fmul(g, t31)
-    t33 = fsub(t31, t25)
-    t34 = fmul(fadd(fadd(libdevice.fmaf(e2_D, p, -t21), fmul(e2_D, p_l)), fmul(e2_D_l, p)), s3)
-    t35 = fmul(fadd(fadd(libdevice.fmaf(t21, s3, -t22), fmul(t21, s3_l)), t34), t24)
-    t36 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t26), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s4)
-    t37 = fmul(fadd(fadd(libdevice.fmaf(t26, s4, -t27), fmul(t26, s4_l)), t36), t29)
-    t38 = fadd(fadd(fsub(t25, fsub(t31, t33)), fsub(t30, t33)), fadd(libdevice.fmaf(t22, t24, -t25), t35))
-    t39 = fadd(libdevice.fmaf(g, t31, -t32), fmul(g, fadd(t38, fadd(libdevice.fmaf(t27, t29, -t30), t37))))
-    t40 = f32(0.0) if t1 else f32(0.0) if t2 else t39 if t20 else f32(0.0)
-    t41 = e1 if t1 else e0 if t2 else t32 if t20 else f32(0.0)
-    return fadd(t41, t40) if fsub(t40, t40) == f32(0.0) else t41
+    t32 = fsub(t31, t25)
+    t33 = libdevice.fmaf(e2_D_l, p, libdevice.fmaf(e2_D, p_l, libdevice.fmaf(e2_D, p, -t21)))
+    t34 = libdevice.fmaf(t33, s3, libdevice.fmaf(t21, s3_l, libdevice.fmaf(t21, s3, -t22)))
+    t35 = libdevice.fmaf(t34, t24, libdevice.fmaf(t22, t24, -t25))
+    t36 = libdevice.fmaf(e3_D_l, p, libdevice.fmaf(e3_D, p_l, libdevice.fmaf(e3_D, p, -t26)))
+    t37 = libdevice.fmaf(t36, s4, libdevice.fmaf(t26, s4_l, libdevice.fmaf(t26, s4, -t27)))
+    t38 = fadd(fadd(fsub(t25, fsub(t31, t32)), fsub(t30, t32)), t35)
+    t39 = fmul(g, t31)
+    t40 = fadd(t38, libdevice.fmaf(t37, t29, libdevice.fmaf(t27, t29, -t30)))
+    t41 = f32(0.0) if t2 else libdevice.fmaf(g, t40, libdevice.fmaf(g, t31, -t39)) if t20 else f32(0.0)
+    t42 = f32(0.0) if t1 else t41
+    t43 = e1 if t1 else e0 if t2 else t39 if t20 else f32(0.0)
+    return fadd(t43, t42) if libdevice.fabsf(t42) < f32(math.inf) else t43
 
 
 # dpositive[D] = (-g*p*s4*sign(y0[D])*e3[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12937,27 +12945,27 @@ def vjp_f32_dpositive_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fmul(e3_D, g)
     t22 = fmul(t21, p)
-    t23 = fmul(t22, s4)
-    t24 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
-    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
-    t26 = -fmul(t23, t25)
-    t27 = fmul(fadd(libdevice.fmaf(e3_D, g, -t21), fmul(e3_D_l, g)), p)
-    t28 = fmul(fadd(fadd(libdevice.fmaf(t21, p, -t22), fmul(t21, p_l)), t27), s4)
-    t29 = fmul(fadd(fadd(libdevice.fmaf(t22, s4, -t23), fmul(t22, s4_l)), t28), t25)
-    t30 = f32(0.0) if t2 else -fadd(libdevice.fmaf(t23, t25, t26), t29) if t20 else f32(0.0)
+    t23 = libdevice.fmaf(e3_D_l, g, libdevice.fmaf(e3_D, g, -t21))
+    t24 = fmul(t22, s4)
+    t25 = libdevice.fmaf(t23, p, libdevice.fmaf(t21, p_l, libdevice.fmaf(t21, p, -t22)))
+    t26 = fadd(y0_D, y0_D_l) if libdevice.fabsf(y0_D_l) < f32(math.inf) else y0_D
+    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
+    t28 = -fmul(t24, t27)
+    t29 = libdevice.fmaf(t25, s4, libdevice.fmaf(t22, s4_l, libdevice.fmaf(t22, s4, -t24)))
+    t30 = f32(0.0) if t2 else -libdevice.fmaf(t29, t27, libdevice.fmaf(t24, t27, t28)) if t20 else f32(0.0)
     t31 = f32(0.0) if t1 else t30
-    t32 = e1 if t1 else e0 if t2 else t26 if t20 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t32 = e1 if t1 else e0 if t2 else t28 if t20 else f32(0.0)
+    return fadd(t32, t31) if libdevice.fabsf(t31) < f32(math.inf) else t32
 
 
 # dnegative[D] = (-g*p*s3*sign(y1[D])*e2[D] if e0/m0 - e1/m1 + margin >= 0 else 0)
@@ -12977,27 +12985,27 @@ def vjp_f32_dnegative_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fmul(e2_D, g)
     t22 = fmul(t21, p)
-    t23 = fmul(t22, s3)
-    t24 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
-    t25 = f32(1.0) if f32(0.0) < t24 else f32(-1.0) if t24 < f32(0.0) else f32(0.0)
-    t26 = -fmul(t23, t25)
-    t27 = fmul(fadd(libdevice.fmaf(e2_D, g, -t21), fmul(e2_D_l, g)), p)
-    t28 = fmul(fadd(fadd(libdevice.fmaf(t21, p, -t22), fmul(t21, p_l)), t27), s3)
-    t29 = fmul(fadd(fadd(libdevice.fmaf(t22, s3, -t23), fmul(t22, s3_l)), t28), t25)
-    t30 = f32(0.0) if t2 else -fadd(libdevice.fmaf(t23, t25, t26), t29) if t20 else f32(0.0)
+    t23 = libdevice.fmaf(e2_D_l, g, libdevice.fmaf(e2_D, g, -t21))
+    t24 = fmul(t22, s3)
+    t25 = libdevice.fmaf(t23, p, libdevice.fmaf(t21, p_l, libdevice.fmaf(t21, p, -t22)))
+    t26 = fadd(y1_D, y1_D_l) if libdevice.fabsf(y1_D_l) < f32(math.inf) else y1_D
+    t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
+    t28 = -fmul(t24, t27)
+    t29 = libdevice.fmaf(t25, s3, libdevice.fmaf(t22, s3_l, libdevice.fmaf(t22, s3, -t24)))
+    t30 = f32(0.0) if t2 else -libdevice.fmaf(t29, t27, libdevice.fmaf(t24, t27, t28)) if t20 else f32(0.0)
     t31 = f32(0.0) if t1 else t30
-    t32 = e1 if t1 else e0 if t2 else t26 if t20 else f32(0.0)
-    return fadd(t32, t31) if fsub(t31, t31) == f32(0.0) else t32
+    t32 = e1 if t1 else e0 if t2 else t28 if t20 else f32(0.0)
+    return fadd(t32, t31) if libdevice.fabsf(t31) < f32(math.inf) else t32
 
 
 # e0 = s0**(1/p)
@@ -13321,17 +13329,17 @@ def value_and_grad_f32_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_
     t5 = fsub(t4, t2)
     t6 = fsub(t2, margin)
     t7 = fadd(fadd(fsub(margin, fsub(t2, t6)), fsub(t1, t6)), margin_l)
-    t8 = fadd(t7, fmul(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0)))
-    t9 = -fmul(fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1))
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
+    t8 = libdevice.fmaf(fadd(libdevice.fmaf(-t1, m0, e0), e0_l), inverse(m0), t7)
+    t9 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8)
+    t10 = libdevice.fmaf(-fadd(libdevice.fmaf(t3, m1, e1), e1_l), inverse(m1), t9)
     t11 = t4 < f32(0.0) or t4 == f32(0.0) and t10 < f32(0.0)
     t12 = f32(0.0) if t11 else t10
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = f32(0.0) if t11 else t4
     t15 = fadd(t14, t12)
     t16 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
     t17 = t15 if t13 else t14
-    return fadd(t17, t16) if fsub(t16, t16) == f32(0.0) else t17
+    return fadd(t17, t16) if libdevice.fabsf(t16) < f32(math.inf) else t17
 
 
 # out = first_max(e0/m0 - e1/m1 + margin, 0)
@@ -13360,41 +13368,42 @@ def value_and_grad_f64_out_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_
 # dmargin = (g if margin - s1**(1/p)/m1 + s0**(1/p)/m0 >= 0 else 0)
 @core
 def vjp_margin_f32_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin, margin_l, p, p_l, s0, s0_l, s1, s1_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = -fdiv(t18, m1)
-    t20 = fadd(t13, t19)
-    t21 = -t20
-    t22 = fadd(f32(0.0), t21)
-    t23 = fsub(t22, f32(0.0))
-    t24 = fsub(t20, t13)
-    t25 = fsub(t13, margin)
-    t26 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t27 = fadd(fadd(fadd(fsub(margin, fsub(t13, t25)), fsub(t12, t25)), margin_l), t26)
-    t28 = -fmul(fadd(libdevice.fmaf(t19, m1, t18), powf_sum_low(t16, t17, t9, t10)), inverse(m1))
-    t29 = -fadd(fadd(fadd(fsub(t13, fsub(t20, t24)), fsub(t19, t24)), t27), t28)
-    t30 = fadd(fadd(fsub(f32(0.0), fsub(t22, t23)), fsub(t21, t23)), t29)
-    t31 = fsub(t30, t30) == f32(0.0)
-    t32 = fadd(t22, t30)
-    t33 = t32 if t31 else t22
-    t34 = t33 < f32(0.0) or t33 == f32(0.0) and (fsub(t30, fsub(t32, t22)) if t31 else f32(0.0)) <= f32(0.0)
-    return s1 if s1 != s1 else s0 if s0 != s0 else g if t34 else f32(0.0)
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum(t3, t4, t10, t11)
+    t13 = fdiv(t12, m0)
+    t14 = fadd(margin, t13)
+    t15 = libdevice.fabsf(s1_l) < f32(math.inf)
+    t16 = fadd(s1, s1_l)
+    t17 = t16 if t15 else s1
+    t18 = fsub(s1_l, fsub(t16, s1)) if t15 else f32(0.0)
+    t19 = powf_sum(t17, t18, t10, t11)
+    t20 = -fdiv(t19, m1)
+    t21 = fadd(t14, t20)
+    t22 = -t21
+    t23 = fadd(f32(0.0), t22)
+    t24 = fsub(t23, f32(0.0))
+    t25 = fsub(t21, t14)
+    t26 = fsub(t14, margin)
+    t27 = fadd(libdevice.fmaf(-t13, m0, t12), powf_sum_low(t3, t4, t10, t11))
+    t28 = libdevice.fmaf(t27, inverse(m0), fadd(fadd(fsub(margin, fsub(t14, t26)), fsub(t13, t26)), margin_l))
+    t29 = -fadd(libdevice.fmaf(t20, m1, t19), powf_sum_low(t17, t18, t10, t11))
+    t30 = -libdevice.fmaf(t29, inverse(m1), fadd(fadd(fsub(t14, fsub(t21, t25)), fsub(t20, t25)), t28))
+    t31 = fadd(fadd(fsub(f32(0.0), fsub(t23, t24)), fsub(t22, t24)), t30)
+    t32 = libdevice.fabsf(t31) < f32(math.inf)
+    t33 = fadd(t23, t31)
+    t34 = t33 if t32 else t23
+    t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t23)) if t32 else f32(0.0)) <= f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t35 else f32(0.0)
 
 
 # dmargin = (g if margin - s1**(1/p)/m1 + s0**(1/p)/m0 >= 0 else 0)
@@ -13438,28 +13447,29 @@ def vjp_margin_f64_dmargin_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, margin
 @core
 def vjp_p_f32_e0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t1 = -y0_D_l if y0_D < f32(0.0) else y0_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = powf_sum(t5, t6, t9, t10)
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t16 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
+    t17 = t16 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t15, t17
 
 
 # s0 = sum over D.1 of e0[D.1]
 @core
 def vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_D1, e0_D1_l):
-    t1 = e0_D1_l if fsub(e0_D1_l, e0_D1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_D1_l if libdevice.fabsf(e0_D1_l) < f32(math.inf) else f32(0.0)
     return e0_D1, t1
 
 
@@ -13467,28 +13477,29 @@ def vjp_p_f32_s0_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e0_D1, e0_D1_l):
 @core
 def vjp_p_f32_e1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t1 = -y1_D_l if y1_D < f32(0.0) else y1_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = powf_sum(t5, t6, t9, t10)
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t16 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
+    t17 = t16 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t15, t17
 
 
 # s1 = sum over D.1 of e1[D.1]
 @core
 def vjp_p_f32_s1_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
-    t1 = e1_D1_l if fsub(e1_D1_l, e1_D1_l) == f32(0.0) else f32(0.0)
+    t1 = e1_D1_l if libdevice.fabsf(e1_D1_l) < f32(math.inf) else f32(0.0)
     return e1_D1, t1
 
 
@@ -13507,56 +13518,58 @@ def vjp_p_f32_s3_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e3), e3_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e3), e3_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s1, f32(-0.0))
     t22 = fsub(t21, s1)
     t23 = fadd(fadd(fsub(s1, fsub(t21, t22)), fsub(f32(-0.0), t22)), s1_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
-    t27 = fsub(s1_l, s1_l) == f32(0.0)
+    t27 = libdevice.fabsf(s1_l) < f32(math.inf)
     t28 = fadd(s1, s1_l)
     t29 = t28 if t27 else s1
     t30 = fsub(s1_l, fsub(t28, s1)) if t27 else f32(0.0)
     t31 = fdiv(f32(1.0), p)
-    t32 = fadd(t31, f32(-1.0))
-    t33 = fsub(t32, t31)
-    t34 = inverse(p)
-    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
-    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = fadd(t32, t36)
-    t39 = t38 if t37 else t32
-    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
-    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
-    t42 = fdiv(t41, p)
-    t43 = -t42
-    t44 = fadd(libdevice.fmaf(t43, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else -fmul(fsub(t44, fmul(t42, p_l)), t34) if t20 else f32(0.0)
-    t46 = fsub(t45, t45) == f32(0.0)
-    t47 = e3 if t1 else e2 if t2 else t43 if t20 else f32(0.0)
-    t48 = fadd(t47, t45)
-    t49 = t48 if t46 else t47
-    t50 = (fsub(t45, fsub(t48, t47)) if t46 else f32(0.0)) if fsub(t49, t49) == f32(0.0) else f32(0.0)
-    return t49, t50
+    t32 = -t31
+    t33 = inverse(p)
+    t34 = fadd(t31, f32(-1.0))
+    t35 = fsub(t34, t31)
+    t36 = libdevice.fmaf(t32, p_l, libdevice.fmaf(t32, p, f32(1.0)))
+    t37 = libdevice.fmaf(t36, t33, fadd(fsub(t31, fsub(t34, t35)), fsub(f32(-1.0), t35)))
+    t38 = libdevice.fabsf(t37) < f32(math.inf)
+    t39 = fadd(t34, t37)
+    t40 = t39 if t38 else t34
+    t41 = fsub(t37, fsub(t39, t34)) if t38 else f32(0.0)
+    t42 = f32(0.0) if t26 else powf_sum(t29, t30, t40, t41)
+    t43 = -fdiv(t42, p)
+    t44 = fadd(libdevice.fmaf(t43, p, t42), f32(0.0) if t26 else powf_sum_low(t29, t30, t40, t41))
+    t45 = f32(0.0) if t2 else -fmul(libdevice.fmaf(t43, p_l, t44), t33) if t20 else f32(0.0)
+    t46 = f32(0.0) if t1 else t45
+    t47 = libdevice.fabsf(t46) < f32(math.inf)
+    t48 = e3 if t1 else e2 if t2 else t43 if t20 else f32(0.0)
+    t49 = fadd(t48, t46)
+    t50 = t49 if t47 else t48
+    t51 = fsub(t46, fsub(t49, t48)) if t47 else f32(0.0)
+    t52 = t51 if libdevice.fabsf(t50) < f32(math.inf) else f32(0.0)
+    return t50, t52
 
 
 # e4 = log(m1)
 @core
 def vjp_p_f32_e4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     t1 = logf_low(m1)
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(m1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -13569,10 +13582,10 @@ def vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e4, e4_l, e1_D1, e1_D1_l
     t4 = fadd(t1, t3)
     t5 = fmul(e1_D1, t4)
     t6 = fsub(t4, t1)
-    t7 = fadd(logf_low(t2), fmul(-y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l, fdiv(f32(1.0), t2)))
-    t8 = fmul(e1_D1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e4_l), t7))
-    t9 = fadd(fadd(libdevice.fmaf(e1_D1, t4, -t5), t8), fmul(e1_D1_l, t4))
-    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    t7 = libdevice.fmaf(-y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l, fdiv(f32(1.0), t2), logf_low(t2))
+    t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e4_l), t7)
+    t9 = libdevice.fmaf(e1_D1_l, t4, libdevice.fmaf(e1_D1, t8, libdevice.fmaf(e1_D1, t4, -t5)))
+    t10 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
     return t5, t10
 
 
@@ -13580,11 +13593,11 @@ def vjp_p_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e4, e4_l, e1_D1, e1_D1_l
 @core
 def vjp_p_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s3, s3_l, s4_of, s4_of_l):
     t1 = fmul(s3, s4_of)
-    t2 = fadd(fadd(libdevice.fmaf(s3, s4_of, -t1), fmul(s3, s4_of_l)), fmul(s3_l, s4_of))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s3_l, s4_of, libdevice.fmaf(s3, s4_of_l, libdevice.fmaf(s3, s4_of, -t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -13603,55 +13616,59 @@ def vjp_p_f32_s5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e2, e2_l, e3, e3_l, m0, m1,
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e3), e3_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e3), e3_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s0, f32(-0.0))
     t22 = fsub(t21, s0)
     t23 = fadd(fadd(fsub(s0, fsub(t21, t22)), fsub(f32(-0.0), t22)), s0_l)
-    t24 = fsub(t23, t23) == f32(0.0)
+    t24 = libdevice.fabsf(t23) < f32(math.inf)
     t25 = fadd(t21, t23)
     t26 = (t25 if t24 else t21) == f32(0.0) and (fsub(t23, fsub(t25, t21)) if t24 else f32(0.0)) == f32(0.0)
-    t27 = fsub(s0_l, s0_l) == f32(0.0)
+    t27 = libdevice.fabsf(s0_l) < f32(math.inf)
     t28 = fadd(s0, s0_l)
     t29 = t28 if t27 else s0
     t30 = fsub(s0_l, fsub(t28, s0)) if t27 else f32(0.0)
     t31 = fdiv(f32(1.0), p)
-    t32 = fadd(t31, f32(-1.0))
-    t33 = fsub(t32, t31)
-    t34 = inverse(p)
-    t35 = fmul(fsub(libdevice.fmaf(-t31, p, f32(1.0)), fmul(t31, p_l)), t34)
-    t36 = fadd(fadd(fsub(t31, fsub(t32, t33)), fsub(f32(-1.0), t33)), t35)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = fadd(t32, t36)
-    t39 = t38 if t37 else t32
-    t40 = fsub(t36, fsub(t38, t32)) if t37 else f32(0.0)
-    t41 = f32(0.0) if t26 else powf_sum(t29, t30, t39, t40)
-    t42 = fdiv(t41, p)
-    t43 = fadd(libdevice.fmaf(-t42, p, t41), f32(0.0) if t26 else powf_sum_low(t29, t30, t39, t40))
-    t44 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t43, fmul(t42, p_l)), t34) if t20 else f32(0.0)
-    t45 = fsub(t44, t44) == f32(0.0)
-    t46 = e3 if t1 else e2 if t2 else t42 if t20 else f32(0.0)
-    t47 = fadd(t46, t44)
-    t48 = t47 if t45 else t46
-    t49 = (fsub(t44, fsub(t47, t46)) if t45 else f32(0.0)) if fsub(t48, t48) == f32(0.0) else f32(0.0)
-    return t48, t49
+    t32 = -t31
+    t33 = inverse(p)
+    t34 = fadd(t31, f32(-1.0))
+    t35 = fsub(t34, t31)
+    t36 = libdevice.fmaf(t32, p_l, libdevice.fmaf(t32, p, f32(1.0)))
+    t37 = libdevice.fmaf(t36, t33, fadd(fsub(t31, fsub(t34, t35)), fsub(f32(-1.0), t35)))
+    t38 = libdevice.fabsf(t37) < f32(math.inf)
+    t39 = fadd(t34, t37)
+    t40 = t39 if t38 else t34
+    t41 = fsub(t37, fsub(t39, t34)) if t38 else f32(0.0)
+    t42 = f32(0.0) if t26 else powf_sum(t29, t30, t40, t41)
+    t43 = fdiv(t42, p)
+    t44 = -t43
+    t45 = fadd(libdevice.fmaf(t44, p, t42), f32(0.0) if t26 else powf_sum_low(t29, t30, t40, t41))
+    t46 = f32(0.0) if t2 else fmul(libdevice.fmaf(t44, p_l, t45), t33) if t20 else f32(0.0)
+    t47 = f32(0.0) if t1 else t46
+    t48 = libdevice.fabsf(t47) < f32(math.inf)
+    t49 = e3 if t1 else e2 if t2 else t43 if t20 else f32(0.0)
+    t50 = fadd(t49, t47)
+    t51 = t50 if t48 else t49
+    t52 = fsub(t47, fsub(t50, t49)) if t48 else f32(0.0)
+    t53 = t52 if libdevice.fabsf(t51) < f32(math.inf) else f32(0.0)
+    return t51, t53
 
 
 # e5 = log(m0)
 @core
 def vjp_p_f32_e5_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     t1 = logf_low(m0)
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(m0)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -13664,10 +13681,10 @@ def vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e5, e5_l, e0_D1, e0_D1_l
     t4 = fadd(t1, t3)
     t5 = fmul(e0_D1, t4)
     t6 = fsub(t4, t1)
-    t7 = fadd(logf_low(t2), fmul(-y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l, fdiv(f32(1.0), t2)))
-    t8 = fmul(e0_D1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e5_l), t7))
-    t9 = fadd(fadd(libdevice.fmaf(e0_D1, t4, -t5), t8), fmul(e0_D1_l, t4))
-    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    t7 = libdevice.fmaf(-y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l, fdiv(f32(1.0), t2), logf_low(t2))
+    t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e5_l), t7)
+    t9 = libdevice.fmaf(e0_D1_l, t4, libdevice.fmaf(e0_D1, t8, libdevice.fmaf(e0_D1, t4, -t5)))
+    t10 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
     return t5, t10
 
 
@@ -13675,11 +13692,11 @@ def vjp_p_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(e5, e5_l, e0_D1, e0_D1_l
 @core
 def vjp_p_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(s5, s5_l, s6_of, s6_of_l):
     t1 = fmul(s5, s6_of)
-    t2 = fadd(fadd(libdevice.fmaf(s5, s6_of, -t1), fmul(s5, s6_of_l)), fmul(s5_l, s6_of))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s5_l, s6_of, libdevice.fmaf(s5, s6_of_l, libdevice.fmaf(s5, s6_of, -t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -13708,53 +13725,58 @@ def vjp_p_f32_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t17 = fmul(fadd(libdevice.fmaf(t6, m1, e3), e3_l), t16)
     t18 = -fadd(fadd(fadd(fsub(t4, fsub(t7, t11)), fsub(t6, t11)), t15), -t17)
     t19 = fadd(fadd(fsub(f32(0.0), fsub(t9, t10)), fsub(t8, t10)), t18)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t9, t19)
     t22 = t21 if t20 else t9
     t23 = t22 < f32(0.0) or t22 == f32(0.0) and (fsub(t19, fsub(t21, t9)) if t20 else f32(0.0)) <= f32(0.0)
-    t24 = fdiv(s6, m0)
-    t25 = fdiv(s4, m1)
+    t24 = -fmul(e4, p)
+    t25 = libdevice.logf(s1)
     t26 = fadd(t24, t25)
-    t27 = -fmul(e5, p)
-    t28 = libdevice.logf(s0)
-    t29 = fadd(t27, t28)
-    t30 = fmul(t3, t29)
-    t31 = fdiv(t30, p)
-    t32 = fdiv(t31, p)
-    t33 = -t32
-    t34 = fadd(t26, t33)
-    t35 = -fmul(e4, p)
-    t36 = libdevice.logf(s1)
-    t37 = fadd(t35, t36)
-    t38 = fmul(t5, t37)
-    t39 = fdiv(t38, p)
-    t40 = fdiv(t39, p)
-    t41 = fadd(t34, t40)
-    t42 = fmul(g, t41)
-    t43 = fsub(t41, t34)
-    t44 = fsub(t34, t26)
-    t45 = fsub(t26, t24)
-    t46 = fmul(fadd(libdevice.fmaf(-t24, m0, s6), s6_l), t13)
-    t47 = fadd(fadd(fsub(t24, fsub(t26, t45)), fsub(t25, t45)), t46)
-    t48 = fadd(t47, fmul(fadd(libdevice.fmaf(-t25, m1, s4), s4_l), t16))
-    t49 = fsub(t29, t27)
-    t50 = -fadd(fadd(libdevice.fmaf(e5, p, t27), fmul(e5, p_l)), fmul(e5_l, p))
-    t51 = fadd(fadd(fsub(t27, fsub(t29, t49)), fsub(t28, t49)), t50)
-    t52 = fmul(t3, fadd(t51, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t53 = fadd(libdevice.fmaf(-t31, p, t30), fadd(fadd(libdevice.fmaf(t3, t29, -t30), t52), fmul(t14, t29)))
-    t54 = inverse(p)
-    t55 = fsub(fadd(libdevice.fmaf(t33, p, t31), fmul(fsub(t53, fmul(t31, p_l)), t54)), fmul(t32, p_l))
-    t56 = fadd(fadd(fadd(fsub(t26, fsub(t34, t44)), fsub(t33, t44)), t48), -fmul(t55, t54))
-    t57 = fsub(t37, t35)
-    t58 = -fadd(fadd(libdevice.fmaf(e4, p, t35), fmul(e4, p_l)), fmul(e4_l, p))
-    t59 = fadd(fadd(fsub(t35, fsub(t37, t57)), fsub(t36, t57)), t58)
-    t60 = fmul(t5, fadd(t59, fadd(logf_low(s1), fmul(s1_l, fdiv(f32(1.0), s1)))))
-    t61 = fadd(libdevice.fmaf(-t39, p, t38), fadd(fadd(libdevice.fmaf(t5, t37, -t38), t60), fmul(t17, t37)))
-    t62 = fsub(fadd(libdevice.fmaf(-t40, p, t39), fmul(fsub(t61, fmul(t39, p_l)), t54)), fmul(t40, p_l))
-    t63 = fmul(g, fadd(fadd(fadd(fsub(t34, fsub(t41, t43)), fsub(t40, t43)), t56), fmul(t62, t54)))
-    t64 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t41, -t42), t63) if t23 else f32(0.0)
-    t65 = e3 if t1 else e2 if t2 else t42 if t23 else f32(0.0)
-    return fadd(t65, t64) if fsub(t64, t64) == f32(0.0) else t65
+    t27 = fmul(t5, t26)
+    t28 = fdiv(t27, p)
+    t29 = fdiv(t28, p)
+    t30 = -t29
+    t31 = -t28
+    t32 = fsub(t26, t24)
+    t33 = -libdevice.fmaf(e4_l, p, libdevice.fmaf(e4, p_l, libdevice.fmaf(e4, p, t24)))
+    t34 = fadd(fadd(fsub(t24, fsub(t26, t32)), fsub(t25, t32)), t33)
+    t35 = fadd(t34, libdevice.fmaf(s1_l, fdiv(f32(1.0), s1), logf_low(s1)))
+    t36 = libdevice.fmaf(t17, t26, libdevice.fmaf(t5, t35, libdevice.fmaf(t5, t26, -t27)))
+    t37 = inverse(p)
+    t38 = libdevice.fmaf(t31, p_l, fadd(libdevice.fmaf(t31, p, t27), t36))
+    t39 = fdiv(s6, m0)
+    t40 = fdiv(s4, m1)
+    t41 = fadd(t39, t40)
+    t42 = -fmul(e5, p)
+    t43 = libdevice.logf(s0)
+    t44 = fadd(t42, t43)
+    t45 = fmul(t3, t44)
+    t46 = fdiv(t45, p)
+    t47 = -fdiv(t46, p)
+    t48 = fadd(t41, t47)
+    t49 = fadd(t48, t29)
+    t50 = fsub(t49, t48)
+    t51 = -t46
+    t52 = fsub(t44, t42)
+    t53 = -libdevice.fmaf(e5_l, p, libdevice.fmaf(e5, p_l, libdevice.fmaf(e5, p, t42)))
+    t54 = fadd(fadd(fsub(t42, fsub(t44, t52)), fsub(t43, t52)), t53)
+    t55 = fadd(t54, libdevice.fmaf(s0_l, fdiv(f32(1.0), s0), logf_low(s0)))
+    t56 = libdevice.fmaf(t14, t44, libdevice.fmaf(t3, t55, libdevice.fmaf(t3, t44, -t45)))
+    t57 = libdevice.fmaf(t51, p_l, fadd(libdevice.fmaf(t51, p, t45), t56))
+    t58 = fsub(t48, t41)
+    t59 = fsub(t41, t39)
+    t60 = fadd(fsub(t39, fsub(t41, t59)), fsub(t40, t59))
+    t61 = libdevice.fmaf(fadd(libdevice.fmaf(-t39, m0, s6), s6_l), t13, t60)
+    t62 = libdevice.fmaf(fadd(libdevice.fmaf(-t40, m1, s4), s4_l), t16, t61)
+    t63 = -libdevice.fmaf(t47, p_l, libdevice.fmaf(t57, t37, libdevice.fmaf(t47, p, t46)))
+    t64 = libdevice.fmaf(t63, t37, fadd(fadd(fsub(t41, fsub(t48, t58)), fsub(t47, t58)), t62))
+    t65 = libdevice.fmaf(t30, p_l, libdevice.fmaf(t38, t37, libdevice.fmaf(t30, p, t28)))
+    t66 = fmul(g, t49)
+    t67 = libdevice.fmaf(t65, t37, fadd(fadd(fsub(t48, fsub(t49, t50)), fsub(t29, t50)), t64))
+    t68 = f32(0.0) if t2 else libdevice.fmaf(g, t67, libdevice.fmaf(g, t49, -t66)) if t23 else f32(0.0)
+    t69 = f32(0.0) if t1 else t68
+    t70 = e3 if t1 else e2 if t2 else t66 if t23 else f32(0.0)
+    return fadd(t70, t69) if libdevice.fabsf(t69) < f32(math.inf) else t70
 
 
 # e0[D] = Abs(y0[D])**p
@@ -14067,7 +14089,7 @@ def vjp_p_f64_dp_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
 @core
 def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t1 = -y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -14075,16 +14097,16 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t15 = fadd(y1_D1, y1_D1_l) if libdevice.fabsf(y1_D1_l) < f32(math.inf) else y1_D1
     t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
     t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
-    t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    t18 = libdevice.fmaf(powf_sum_low(t5, t6, t12, t13), t16, libdevice.fmaf(t14, t16, -t17))
+    t19 = t18 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
     return t17, t19
 
 
@@ -14093,12 +14115,12 @@ def vjp_eps_f32_s4_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l
 def vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s3, s3_l, s4_of, s4_of_l):
     t1 = fmul(p, s3)
     t2 = fmul(t1, s4_of)
-    t3 = fmul(fadd(fadd(libdevice.fmaf(p, s3, -t1), fmul(p, s3_l)), fmul(p_l, s3)), s4_of)
-    t4 = fadd(fadd(libdevice.fmaf(t1, s4_of, -t2), fmul(t1, s4_of_l)), t3)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t3 = libdevice.fmaf(p_l, s3, libdevice.fmaf(p, s3_l, libdevice.fmaf(p, s3, -t1)))
+    t4 = libdevice.fmaf(t3, s4_of, libdevice.fmaf(t1, s4_of_l, libdevice.fmaf(t1, s4_of, -t2)))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -14106,7 +14128,7 @@ def vjp_eps_f32_s4_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s3, s3_l, s4_of, 
 @core
 def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t1 = -y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -14114,16 +14136,16 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t15 = fadd(y0_D1, y0_D1_l) if libdevice.fabsf(y0_D1_l) < f32(math.inf) else y0_D1
     t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
     t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
-    t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    t18 = libdevice.fmaf(powf_sum_low(t5, t6, t12, t13), t16, libdevice.fmaf(t14, t16, -t17))
+    t19 = t18 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
     return t17, t19
 
 
@@ -14132,12 +14154,12 @@ def vjp_eps_f32_s6_of_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l
 def vjp_eps_f32_s6_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s5, s5_l, s6_of, s6_of_l):
     t1 = fmul(p, s5)
     t2 = fmul(t1, s6_of)
-    t3 = fmul(fadd(fadd(libdevice.fmaf(p, s5, -t1), fmul(p, s5_l)), fmul(p_l, s5)), s6_of)
-    t4 = fadd(fadd(libdevice.fmaf(t1, s6_of, -t2), fmul(t1, s6_of_l)), t3)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t3 = libdevice.fmaf(p_l, s5, libdevice.fmaf(p, s5_l, libdevice.fmaf(p, s5, -t1)))
+    t4 = libdevice.fmaf(t3, s6_of, libdevice.fmaf(t1, s6_of_l, libdevice.fmaf(t1, s6_of, -t2)))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -14158,21 +14180,22 @@ def vjp_eps_f32_deps_core_no_swap_p_ne_inf_p_ne_2_p_ne_1(
     t10 = fsub(t6, t4)
     t11 = fsub(t4, margin)
     t12 = fadd(fadd(fsub(margin, fsub(t4, t11)), fsub(t3, t11)), margin_l)
-    t13 = fadd(t12, fmul(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0)))
-    t14 = -fmul(fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1))
-    t15 = -fadd(fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13), t14)
+    t13 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e0), e0_l), inverse(m0), t12)
+    t14 = fadd(fadd(fsub(t4, fsub(t6, t10)), fsub(t5, t10)), t13)
+    t15 = -libdevice.fmaf(-fadd(libdevice.fmaf(t5, m1, e1), e1_l), inverse(m1), t14)
     t16 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t15)
-    t17 = fsub(t16, t16) == f32(0.0)
+    t17 = libdevice.fabsf(t16) < f32(math.inf)
     t18 = fadd(t8, t16)
     t19 = t18 if t17 else t8
     t20 = t19 < f32(0.0) or t19 == f32(0.0) and (fsub(t16, fsub(t18, t8)) if t17 else f32(0.0)) <= f32(0.0)
     t21 = fadd(s4, s6)
-    t22 = fmul(g, t21)
-    t23 = fsub(t21, s4)
-    t24 = fmul(g, fadd(fadd(fadd(fsub(s4, fsub(t21, t23)), fsub(s6, t23)), s4_l), s6_l))
-    t25 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t21, -t22), t24) if t20 else f32(0.0)
-    t26 = e1 if t1 else e0 if t2 else t22 if t20 else f32(0.0)
-    return fadd(t26, t25) if fsub(t25, t25) == f32(0.0) else t26
+    t22 = fsub(t21, s4)
+    t23 = fmul(g, t21)
+    t24 = fadd(fadd(fadd(fsub(s4, fsub(t21, t22)), fsub(s6, t22)), s4_l), s6_l)
+    t25 = f32(0.0) if t2 else libdevice.fmaf(g, t24, libdevice.fmaf(g, t21, -t23)) if t20 else f32(0.0)
+    t26 = f32(0.0) if t1 else t25
+    t27 = e1 if t1 else e0 if t2 else t23 if t20 else f32(0.0)
+    return fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
 
 
 # s4_of = sum over D.1 of Abs(y1[D.1])**(p - 1)*sign(y1[D.1])
@@ -20436,11 +20459,11 @@ def value_f32_s0_core_swap_p_eq_inf(eps, eps_l, anchor_D1, negative_D1):
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = libdevice.fabsf(t2)
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -20455,11 +20478,11 @@ def value_f32_s1_core_swap_p_eq_inf(eps, eps_l, negative_D1, positive_D1):
     t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D1, t5))
     t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l)
     t8 = -t7 if t2 < f32(0.0) else t7
-    t9 = fsub(t8, t8) == f32(0.0)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = libdevice.fabsf(t2)
     t11 = fadd(t10, t8)
     t12 = t11 if t9 else t10
-    t13 = (fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
+    t13 = (fsub(t8, fsub(t11, t10)) if t9 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
     return t12, t13
 
 
@@ -20473,11 +20496,11 @@ def value_f32_s2_core_swap_p_eq_inf(eps, eps_l, anchor_D1, positive_D1):
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = fsub(t7, t7) == f32(0.0)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
     t9 = libdevice.fabsf(t2)
     t10 = fadd(t9, t7)
     t11 = t10 if t8 else t9
-    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t11, t12
 
 
@@ -20494,12 +20517,12 @@ def value_f32_out_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s
     t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t5)), fsub(t3, t5)), t7), -(s0_l if t2 else s1_l))
     t9 = t4 < f32(0.0) or t4 == f32(0.0) and t8 < f32(0.0)
     t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = f32(0.0) if t9 else t4
     t13 = fadd(t12, t10)
     t14 = fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)
     t15 = t13 if t11 else t12
-    return fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15
+    return fadd(t15, t14) if libdevice.fabsf(t14) < f32(math.inf) else t15
 
 
 # s0 = max over D.1 of Abs(eps + anchor[D.1] - negative[D.1])
@@ -20593,7 +20616,7 @@ def vjp_f32_s4_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
@@ -20614,7 +20637,7 @@ def vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_D1, positive_D1):
     t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-positive_D1, t8))
     t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
     t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s2_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
     return s2 if s2 != s2 else f32(1.0) if t14 else f32(0.0)
@@ -20635,21 +20658,21 @@ def vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = -s1
     t17 = fadd(s0, t16)
     t18 = fsub(t17, s0)
     t19 = fadd(fadd(fadd(fsub(s0, fsub(t17, t18)), fsub(t16, t18)), s0_l), -s1_l)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
     t23 = -s0
     t24 = fadd(s1, t23)
     t25 = fsub(t24, s1)
     t26 = fadd(fadd(fadd(fsub(s1, fsub(t24, t25)), fsub(t23, t25)), s1_l), -s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
+    t27 = libdevice.fabsf(t26) < f32(math.inf)
     t28 = fadd(t24, t26)
     t29 = t28 if t27 else t24
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
@@ -20674,7 +20697,7 @@ def vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_D1, positive_D1
     t10 = fadd(fsub(t8, fsub(t1, t9)), fsub(positive_D1, t9))
     t11 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t10), eps_l)
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t11 if t2 < f32(0.0) else t11), -s1_l)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t5, t12)
     t15 = (t14 if t13 else t5) == f32(0.0) and (fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)) == f32(0.0)
     return s1 if s1 != s1 else f32(1.0) if t15 else f32(0.0)
@@ -20695,21 +20718,21 @@ def vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = -s1
     t17 = fadd(s0, t16)
     t18 = fsub(t17, s0)
     t19 = fadd(fadd(fadd(fsub(s0, fsub(t17, t18)), fsub(t16, t18)), s0_l), -s1_l)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
     t23 = -s0
     t24 = fadd(s1, t23)
     t25 = fsub(t24, s1)
     t26 = fadd(fadd(fadd(fsub(s1, fsub(t24, t25)), fsub(t23, t25)), s1_l), -s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
+    t27 = libdevice.fabsf(t26) < f32(math.inf)
     t28 = fadd(t24, t26)
     t29 = t28 if t27 else t24
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
@@ -20733,7 +20756,7 @@ def vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_D1, negative_D1):
     t9 = fadd(fsub(anchor_D1, fsub(t1, t8)), fsub(-negative_D1, t8))
     t10 = fadd(fadd(fadd(fsub(t1, fsub(t2, t7)), fsub(eps, t7)), t9), eps_l)
     t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), -t10 if t2 < f32(0.0) else t10), -s0_l)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = fadd(t5, t11)
     t14 = (t13 if t12 else t5) == f32(0.0) and (fsub(t11, fsub(t13, t5)) if t12 else f32(0.0)) == f32(0.0)
     return s0 if s0 != s0 else f32(1.0) if t14 else f32(0.0)
@@ -20778,10 +20801,10 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     t11 = fadd(fsub(anchor_D, fsub(t3, t10)), fsub(-negative_D, t10))
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s0_l)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
-    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t17 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
     t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
     t19 = fdiv(t18, s9)
     t20 = fadd(margin, s2)
@@ -20796,7 +20819,7 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     t29 = fadd(fadd(fadd(fsub(margin, fsub(t20, t28)), fsub(s2, t28)), margin_l), s2_l)
     t30 = -fadd(fadd(fadd(fsub(t20, fsub(t23, t27)), fsub(t22, t27)), t29), -(s0_l if t21 else s1_l))
     t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
-    t32 = fsub(t31, t31) == f32(0.0)
+    t32 = libdevice.fabsf(t31) < f32(math.inf)
     t33 = fadd(t25, t31)
     t34 = t33 if t32 else t25
     t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
@@ -20814,26 +20837,28 @@ def vjp_f32_danchor_core_swap_p_eq_inf(
     t47 = fadd(fsub(anchor_D, fsub(t39, t46)), fsub(-positive_D, t46))
     t48 = fadd(fadd(fadd(fsub(t39, fsub(t40, t45)), fsub(eps, t45)), t47), eps_l)
     t49 = fadd(fadd(fadd(fsub(t41, fsub(t43, t44)), fsub(t42, t44)), -t48 if t40 < f32(0.0) else t48), -s2_l)
-    t50 = fsub(t49, t49) == f32(0.0)
+    t50 = libdevice.fabsf(t49) < f32(math.inf)
     t51 = fadd(t43, t49)
     t52 = (t51 if t50 else t43) == f32(0.0) and (fsub(t49, fsub(t51, t43)) if t50 else f32(0.0)) == f32(0.0)
-    t53 = fadd(t40, t48) if fsub(t48, t48) == f32(0.0) else t40
+    t53 = fadd(t40, t48) if libdevice.fabsf(t48) < f32(math.inf) else t40
     t54 = f32(1.0) if f32(0.0) < t53 else f32(-1.0) if t53 < f32(0.0) else f32(0.0)
     t55 = fdiv(t54, s5)
     t56 = s4 if t35 else f32(0.0)
     t57 = fmul(t55, t56)
     t58 = t57 if t52 else f32(0.0)
     t59 = fadd(t38, t58)
-    t60 = fmul(g, t59)
-    t61 = fsub(t59, t38)
-    t62 = fmul(fmul(fsub(libdevice.fmaf(-t19, s9, t18), fmul(t19, s9_l)), inverse(s9)), t36)
-    t63 = fadd(libdevice.fmaf(t19, t36, -t37), t62) if t16 else f32(0.0)
-    t64 = fmul(fmul(fsub(libdevice.fmaf(-t55, s5, t54), fmul(t55, s5_l)), inverse(s5)), t56)
-    t65 = fadd(libdevice.fmaf(t55, t56, -t57), t64) if t52 else f32(0.0)
-    t66 = fmul(g, fadd(fadd(fadd(fsub(t38, fsub(t59, t61)), fsub(t58, t61)), t63), t65))
-    t67 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t59, -t60), t66)
-    t68 = s1 if t1 else s0 if t2 else t60
-    return fadd(t68, t67) if fsub(t67, t67) == f32(0.0) else t68
+    t60 = fsub(t59, t38)
+    t61 = -t19
+    t62 = fmul(libdevice.fmaf(t61, s9_l, libdevice.fmaf(t61, s9, t18)), inverse(s9))
+    t63 = libdevice.fmaf(t62, t36, libdevice.fmaf(t19, t36, -t37)) if t16 else f32(0.0)
+    t64 = -t55
+    t65 = fmul(libdevice.fmaf(t64, s5_l, libdevice.fmaf(t64, s5, t54)), inverse(s5))
+    t66 = libdevice.fmaf(t65, t56, libdevice.fmaf(t55, t56, -t57)) if t52 else f32(0.0)
+    t67 = fmul(g, t59)
+    t68 = fadd(fadd(fadd(fsub(t38, fsub(t59, t60)), fsub(t58, t60)), t63), t66)
+    t69 = f32(0.0) if t1 else f32(0.0) if t2 else libdevice.fmaf(g, t68, libdevice.fmaf(g, t59, -t67))
+    t70 = s1 if t1 else s0 if t2 else t67
+    return fadd(t70, t69) if libdevice.fabsf(t69) < f32(math.inf) else t70
 
 
 # dpositive[D] = g*((-sign(eps + anchor[D] - positive[D])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s5 if
@@ -20876,10 +20901,10 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     t12 = fadd(fsub(t10, fsub(t3, t11)), fsub(positive_D, t11))
     t13 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t12), eps_l)
     t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t13 if t4 < f32(0.0) else t13), -s1_l)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t7, t14)
     t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
-    t18 = fadd(t4, t13) if fsub(t13, t13) == f32(0.0) else t4
+    t18 = fadd(t4, t13) if libdevice.fabsf(t13) < f32(math.inf) else t4
     t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
     t20 = fdiv(t19, s7)
     t21 = fadd(margin, s2)
@@ -20894,7 +20919,7 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     t30 = fadd(fadd(fadd(fsub(margin, fsub(t21, t29)), fsub(s2, t29)), margin_l), s2_l)
     t31 = -fadd(fadd(fadd(fsub(t21, fsub(t24, t28)), fsub(t23, t28)), t30), -(s0_l if t22 else s1_l))
     t32 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t31)
-    t33 = fsub(t32, t32) == f32(0.0)
+    t33 = libdevice.fabsf(t32) < f32(math.inf)
     t34 = fadd(t26, t32)
     t35 = t34 if t33 else t26
     t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) <= f32(0.0)
@@ -20912,26 +20937,28 @@ def vjp_f32_dpositive_core_swap_p_eq_inf(
     t48 = fadd(fsub(anchor_D, fsub(t40, t47)), fsub(-positive_D, t47))
     t49 = fadd(fadd(fadd(fsub(t40, fsub(t41, t46)), fsub(eps, t46)), t48), eps_l)
     t50 = fadd(fadd(fadd(fsub(t42, fsub(t44, t45)), fsub(t43, t45)), -t49 if t41 < f32(0.0) else t49), -s2_l)
-    t51 = fsub(t50, t50) == f32(0.0)
+    t51 = libdevice.fabsf(t50) < f32(math.inf)
     t52 = fadd(t44, t50)
     t53 = (t52 if t51 else t44) == f32(0.0) and (fsub(t50, fsub(t52, t44)) if t51 else f32(0.0)) == f32(0.0)
-    t54 = fadd(t41, t49) if fsub(t49, t49) == f32(0.0) else t41
+    t54 = fadd(t41, t49) if libdevice.fabsf(t49) < f32(math.inf) else t41
     t55 = f32(1.0) if f32(0.0) < t54 else f32(-1.0) if t54 < f32(0.0) else f32(0.0)
     t56 = fdiv(t55, s5)
     t57 = s4 if t36 else f32(0.0)
     t58 = -fmul(t56, t57)
     t59 = t58 if t53 else f32(0.0)
     t60 = fadd(t39, t59)
-    t61 = fmul(g, t60)
-    t62 = fsub(t60, t39)
-    t63 = fmul(fmul(fsub(libdevice.fmaf(-t20, s7, t19), fmul(t20, s7_l)), inverse(s7)), t37)
-    t64 = fadd(libdevice.fmaf(t20, t37, -t38), t63) if t17 else f32(0.0)
-    t65 = fmul(fmul(fsub(libdevice.fmaf(-t56, s5, t55), fmul(t56, s5_l)), inverse(s5)), t57)
-    t66 = -fadd(libdevice.fmaf(t56, t57, t58), t65) if t53 else f32(0.0)
-    t67 = fmul(g, fadd(fadd(fadd(fsub(t39, fsub(t60, t62)), fsub(t59, t62)), t64), t66))
-    t68 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t60, -t61), t67)
-    t69 = s1 if t1 else s0 if t2 else t61
-    return fadd(t69, t68) if fsub(t68, t68) == f32(0.0) else t69
+    t61 = fsub(t60, t39)
+    t62 = -t20
+    t63 = fmul(libdevice.fmaf(t62, s7_l, libdevice.fmaf(t62, s7, t19)), inverse(s7))
+    t64 = libdevice.fmaf(t63, t37, libdevice.fmaf(t20, t37, -t38)) if t17 else f32(0.0)
+    t65 = -t56
+    t66 = fmul(libdevice.fmaf(t65, s5_l, libdevice.fmaf(t65, s5, t55)), inverse(s5))
+    t67 = -libdevice.fmaf(t66, t57, libdevice.fmaf(t56, t57, t58)) if t53 else f32(0.0)
+    t68 = fmul(g, t60)
+    t69 = fadd(fadd(fadd(fsub(t39, fsub(t60, t61)), fsub(t59, t61)), t64), t67)
+    t70 = f32(0.0) if t1 else f32(0.0) if t2 else libdevice.fmaf(g, t69, libdevice.fmaf(g, t60, -t68))
+    t71 = s1 if t1 else s0 if t2 else t68
+    return fadd(t71, t70) if libdevice.fabsf(t70) < f32(math.inf) else t71
 
 
 # dnegative[D] = g*((-sign(eps + anchor[D] - negative[D])*(s8 if margin + s2 - minimum(s0, s1) >= 0 else 0)/s9 if
@@ -20974,10 +21001,10 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     t12 = fadd(fsub(t10, fsub(t3, t11)), fsub(positive_D, t11))
     t13 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t12), eps_l)
     t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t13 if t4 < f32(0.0) else t13), -s1_l)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t7, t14)
     t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
-    t18 = fadd(t4, t13) if fsub(t13, t13) == f32(0.0) else t4
+    t18 = fadd(t4, t13) if libdevice.fabsf(t13) < f32(math.inf) else t4
     t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
     t20 = fdiv(t19, s7)
     t21 = fadd(margin, s2)
@@ -20992,7 +21019,7 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     t30 = fadd(fadd(fadd(fsub(margin, fsub(t21, t29)), fsub(s2, t29)), margin_l), s2_l)
     t31 = -fadd(fadd(fadd(fsub(t21, fsub(t24, t28)), fsub(t23, t28)), t30), -(s0_l if t22 else s1_l))
     t32 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t31)
-    t33 = fsub(t32, t32) == f32(0.0)
+    t33 = libdevice.fabsf(t32) < f32(math.inf)
     t34 = fadd(t26, t32)
     t35 = t34 if t33 else t26
     t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) <= f32(0.0)
@@ -21010,26 +21037,28 @@ def vjp_f32_dnegative_core_swap_p_eq_inf(
     t48 = fadd(fsub(anchor_D, fsub(t40, t47)), fsub(t10, t47))
     t49 = fadd(fadd(fadd(fsub(t40, fsub(t41, t46)), fsub(eps, t46)), t48), eps_l)
     t50 = fadd(fadd(fadd(fsub(t42, fsub(t44, t45)), fsub(t43, t45)), -t49 if t41 < f32(0.0) else t49), -s0_l)
-    t51 = fsub(t50, t50) == f32(0.0)
+    t51 = libdevice.fabsf(t50) < f32(math.inf)
     t52 = fadd(t44, t50)
     t53 = (t52 if t51 else t44) == f32(0.0) and (fsub(t50, fsub(t52, t44)) if t51 else f32(0.0)) == f32(0.0)
-    t54 = fadd(t41, t49) if fsub(t49, t49) == f32(0.0) else t41
+    t54 = fadd(t41, t49) if libdevice.fabsf(t49) < f32(math.inf) else t41
     t55 = f32(1.0) if f32(0.0) < t54 else f32(-1.0) if t54 < f32(0.0) else f32(0.0)
     t56 = fdiv(t55, s9)
     t57 = s8 if t36 else f32(0.0)
     t58 = -fmul(t56, t57)
     t59 = t58 if t53 else f32(0.0)
     t60 = fadd(t39, t59)
-    t61 = fmul(g, t60)
-    t62 = fsub(t60, t39)
-    t63 = fmul(fmul(fsub(libdevice.fmaf(-t20, s7, t19), fmul(t20, s7_l)), inverse(s7)), t37)
-    t64 = -fadd(libdevice.fmaf(t20, t37, t38), t63) if t17 else f32(0.0)
-    t65 = fmul(fmul(fsub(libdevice.fmaf(-t56, s9, t55), fmul(t56, s9_l)), inverse(s9)), t57)
-    t66 = -fadd(libdevice.fmaf(t56, t57, t58), t65) if t53 else f32(0.0)
-    t67 = fmul(g, fadd(fadd(fadd(fsub(t39, fsub(t60, t62)), fsub(t59, t62)), t64), t66))
-    t68 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t60, -t61), t67)
-    t69 = s1 if t1 else s0 if t2 else t61
-    return fadd(t69, t68) if fsub(t68, t68) == f32(0.0) else t69
+    t61 = fsub(t60, t39)
+    t62 = -t20
+    t63 = fmul(libdevice.fmaf(t62, s7_l, libdevice.fmaf(t62, s7, t19)), inverse(s7))
+    t64 = -libdevice.fmaf(t63, t37, libdevice.fmaf(t20, t37, t38)) if t17 else f32(0.0)
+    t65 = -t56
+    t66 = fmul(libdevice.fmaf(t65, s9_l, libdevice.fmaf(t65, s9, t55)), inverse(s9))
+    t67 = -libdevice.fmaf(t66, t57, libdevice.fmaf(t56, t57, t58)) if t53 else f32(0.0)
+    t68 = fmul(g, t60)
+    t69 = fadd(fadd(fadd(fsub(t39, fsub(t60, t61)), fsub(t59, t61)), t64), t67)
+    t70 = f32(0.0) if t1 else f32(0.0) if t2 else libdevice.fmaf(g, t69, libdevice.fmaf(g, t60, -t68))
+    t71 = s1 if t1 else s0 if t2 else t68
+    return fadd(t71, t70) if libdevice.fabsf(t70) < f32(math.inf) else t71
 
 
 # s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -21442,7 +21471,7 @@ def vjp_margin_f32_dmargin_core_swap_p_eq_inf(g, margin, margin_l, s0, s0_l, s1,
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
@@ -21490,10 +21519,10 @@ def vjp_eps_f32_s6_core_swap_p_eq_inf(
     t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-positive_D1, t10))
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s2_l)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
-    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t17 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
     t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
     t19 = fdiv(t18, s5)
     t20 = fadd(margin, s2)
@@ -21508,18 +21537,19 @@ def vjp_eps_f32_s6_core_swap_p_eq_inf(
     t29 = fadd(fadd(fadd(fsub(margin, fsub(t20, t28)), fsub(s2, t28)), margin_l), s2_l)
     t30 = -fadd(fadd(fadd(fsub(t20, fsub(t23, t27)), fsub(t22, t27)), t29), -(s0_l if t21 else s1_l))
     t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
-    t32 = fsub(t31, t31) == f32(0.0)
+    t32 = libdevice.fabsf(t31) < f32(math.inf)
     t33 = fadd(t25, t31)
     t34 = t33 if t32 else t25
     t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
     t36 = s4 if t35 else f32(0.0)
     t37 = fmul(t19, t36)
-    t38 = fmul(fmul(fsub(libdevice.fmaf(-t19, s5, t18), fmul(t19, s5_l)), inverse(s5)), t36)
-    t39 = f32(0.0) if t2 else fadd(libdevice.fmaf(t19, t36, -t37), t38) if t16 else f32(0.0)
-    t40 = f32(0.0) if t1 else t39
-    t41 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
-    t42 = t40 if fsub(t40, t40) == f32(0.0) else f32(0.0)
-    return t41, t42
+    t38 = -t19
+    t39 = fmul(libdevice.fmaf(t38, s5_l, libdevice.fmaf(t38, s5, t18)), inverse(s5))
+    t40 = f32(0.0) if t2 else libdevice.fmaf(t39, t36, libdevice.fmaf(t19, t36, -t37)) if t16 else f32(0.0)
+    t41 = f32(0.0) if t1 else t40
+    t42 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
+    t43 = t41 if libdevice.fabsf(t41) < f32(math.inf) else f32(0.0)
+    return t42, t43
 
 
 # s9 = sum over D.1 of (sign(eps - negative[D.1] + positive[D.1])*(s7 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21542,10 +21572,10 @@ def vjp_eps_f32_s9_core_swap_p_eq_inf(
     t12 = fadd(fsub(t10, fsub(t3, t11)), fsub(positive_D1, t11))
     t13 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t12), eps_l)
     t14 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t13 if t4 < f32(0.0) else t13), -s1_l)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t7, t14)
     t17 = (t16 if t15 else t7) == f32(0.0) and (fsub(t14, fsub(t16, t7)) if t15 else f32(0.0)) == f32(0.0)
-    t18 = fadd(t4, t13) if fsub(t13, t13) == f32(0.0) else t4
+    t18 = fadd(t4, t13) if libdevice.fabsf(t13) < f32(math.inf) else t4
     t19 = f32(1.0) if f32(0.0) < t18 else f32(-1.0) if t18 < f32(0.0) else f32(0.0)
     t20 = fdiv(t19, s8)
     t21 = fadd(margin, s2)
@@ -21560,18 +21590,19 @@ def vjp_eps_f32_s9_core_swap_p_eq_inf(
     t30 = fadd(fadd(fadd(fsub(margin, fsub(t21, t29)), fsub(s2, t29)), margin_l), s2_l)
     t31 = -fadd(fadd(fadd(fsub(t21, fsub(t24, t28)), fsub(t23, t28)), t30), -(s0_l if t22 else s1_l))
     t32 = fadd(fadd(fsub(f32(0.0), fsub(t26, t27)), fsub(t25, t27)), t31)
-    t33 = fsub(t32, t32) == f32(0.0)
+    t33 = libdevice.fabsf(t32) < f32(math.inf)
     t34 = fadd(t26, t32)
     t35 = t34 if t33 else t26
     t36 = t35 < f32(0.0) or t35 == f32(0.0) and (fsub(t32, fsub(t34, t26)) if t33 else f32(0.0)) <= f32(0.0)
     t37 = s7 if t36 else f32(0.0)
     t38 = fmul(t20, t37)
-    t39 = fmul(fmul(fsub(libdevice.fmaf(-t20, s8, t19), fmul(t20, s8_l)), inverse(s8)), t37)
-    t40 = f32(0.0) if t2 else fadd(libdevice.fmaf(t20, t37, -t38), t39) if t17 else f32(0.0)
-    t41 = f32(0.0) if t1 else t40
-    t42 = s1 if t1 else s0 if t2 else t38 if t17 else f32(0.0)
-    t43 = t41 if fsub(t41, t41) == f32(0.0) else f32(0.0)
-    return t42, t43
+    t39 = -t20
+    t40 = fmul(libdevice.fmaf(t39, s8_l, libdevice.fmaf(t39, s8, t19)), inverse(s8))
+    t41 = f32(0.0) if t2 else libdevice.fmaf(t40, t37, libdevice.fmaf(t20, t37, -t38)) if t17 else f32(0.0)
+    t42 = f32(0.0) if t1 else t41
+    t43 = s1 if t1 else s0 if t2 else t38 if t17 else f32(0.0)
+    t44 = t42 if libdevice.fabsf(t42) < f32(math.inf) else f32(0.0)
+    return t43, t44
 
 
 # s12 = sum over D.1 of (sign(eps + anchor[D.1] - negative[D.1])*(s10 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -21593,10 +21624,10 @@ def vjp_eps_f32_s12_core_swap_p_eq_inf(
     t11 = fadd(fsub(anchor_D1, fsub(t3, t10)), fsub(-negative_D1, t10))
     t12 = fadd(fadd(fadd(fsub(t3, fsub(t4, t9)), fsub(eps, t9)), t11), eps_l)
     t13 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), -t12 if t4 < f32(0.0) else t12), -s0_l)
-    t14 = fsub(t13, t13) == f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
     t15 = fadd(t7, t13)
     t16 = (t15 if t14 else t7) == f32(0.0) and (fsub(t13, fsub(t15, t7)) if t14 else f32(0.0)) == f32(0.0)
-    t17 = fadd(t4, t12) if fsub(t12, t12) == f32(0.0) else t4
+    t17 = fadd(t4, t12) if libdevice.fabsf(t12) < f32(math.inf) else t4
     t18 = f32(1.0) if f32(0.0) < t17 else f32(-1.0) if t17 < f32(0.0) else f32(0.0)
     t19 = fdiv(t18, s11)
     t20 = fadd(margin, s2)
@@ -21611,18 +21642,19 @@ def vjp_eps_f32_s12_core_swap_p_eq_inf(
     t29 = fadd(fadd(fadd(fsub(margin, fsub(t20, t28)), fsub(s2, t28)), margin_l), s2_l)
     t30 = -fadd(fadd(fadd(fsub(t20, fsub(t23, t27)), fsub(t22, t27)), t29), -(s0_l if t21 else s1_l))
     t31 = fadd(fadd(fsub(f32(0.0), fsub(t25, t26)), fsub(t24, t26)), t30)
-    t32 = fsub(t31, t31) == f32(0.0)
+    t32 = libdevice.fabsf(t31) < f32(math.inf)
     t33 = fadd(t25, t31)
     t34 = t33 if t32 else t25
     t35 = t34 < f32(0.0) or t34 == f32(0.0) and (fsub(t31, fsub(t33, t25)) if t32 else f32(0.0)) <= f32(0.0)
     t36 = s10 if t35 else f32(0.0)
     t37 = fmul(t19, t36)
-    t38 = fmul(fmul(fsub(libdevice.fmaf(-t19, s11, t18), fmul(t19, s11_l)), inverse(s11)), t36)
-    t39 = f32(0.0) if t2 else fadd(libdevice.fmaf(t19, t36, -t37), t38) if t16 else f32(0.0)
-    t40 = f32(0.0) if t1 else t39
-    t41 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
-    t42 = t40 if fsub(t40, t40) == f32(0.0) else f32(0.0)
-    return t41, t42
+    t38 = -t19
+    t39 = fmul(libdevice.fmaf(t38, s11_l, libdevice.fmaf(t38, s11, t18)), inverse(s11))
+    t40 = f32(0.0) if t2 else libdevice.fmaf(t39, t36, libdevice.fmaf(t19, t36, -t37)) if t16 else f32(0.0)
+    t41 = f32(0.0) if t1 else t40
+    t42 = s1 if t1 else s0 if t2 else t37 if t16 else f32(0.0)
+    t43 = t41 if libdevice.fabsf(t41) < f32(math.inf) else f32(0.0)
+    return t42, t43
 
 
 # deps = g*(s12 + s6 + s9)
@@ -21630,13 +21662,13 @@ def vjp_eps_f32_s12_core_swap_p_eq_inf(
 def vjp_eps_f32_deps_core_swap_p_eq_inf(g, s12, s12_l, s6, s6_l, s9, s9_l):
     t1 = fadd(s12, s6)
     t2 = fadd(t1, s9)
-    t3 = fmul(g, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, s12)
-    t6 = fadd(fadd(fadd(fsub(s12, fsub(t1, t5)), fsub(s6, t5)), s12_l), s6_l)
-    t7 = fmul(g, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(s9, t4)), t6), s9_l))
-    t8 = fadd(libdevice.fmaf(g, t2, -t3), t7)
-    return fadd(t3, t8) if fsub(t8, t8) == f32(0.0) else t3
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, s12)
+    t5 = fadd(fadd(fadd(fsub(s12, fsub(t1, t4)), fsub(s6, t4)), s12_l), s6_l)
+    t6 = fmul(g, t2)
+    t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(s9, t3)), t5), s9_l)
+    t8 = libdevice.fmaf(g, t7, libdevice.fmaf(g, t2, -t6))
+    return fadd(t6, t8) if libdevice.fabsf(t8) < f32(math.inf) else t6
 
 
 # s6 = sum over D.1 of (sign(eps + anchor[D.1] - positive[D.1])*(s4 if margin + s2 - minimum(s0, s1) >= 0 else
@@ -22247,7 +22279,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = fwarp_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22257,7 +22289,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width)
     s7, s7_l = fwarp_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22267,7 +22299,7 @@ def vjp_f32_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width)
     s9, s9_l = fwarp_sum(s9, s9_l)
     i = lane
@@ -22392,16 +22424,16 @@ def vjp_f32_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_2 = u32(i + u32(2))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_2, positive_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_3 = u32(i + u32(3))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_3, positive_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(4))
     s5, s5_l = fwarp_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22411,16 +22443,16 @@ def vjp_f32_swap_p_eq_inf_warp_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_2 = u32(i + u32(2))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_2, positive_i_2)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_3 = u32(i + u32(3))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_3, positive_i_3)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width * u32(4))
     s7, s7_l = fwarp_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22430,16 +22462,16 @@ def vjp_f32_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_2 = u32(i + u32(2))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_3 = u32(i + u32(3))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width * u32(4))
     s9, s9_l = fwarp_sum(s9, s9_l)
     i = u32(lane * u32(4))
@@ -22599,7 +22631,7 @@ def vjp_f32_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = fblock_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22609,7 +22641,7 @@ def vjp_f32_swap_p_eq_inf_block(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width)
     s7, s7_l = fblock_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22619,7 +22651,7 @@ def vjp_f32_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width)
     s9, s9_l = fblock_sum(s9, s9_l)
     i = lane
@@ -22743,16 +22775,16 @@ def vjp_f32_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_2 = u32(i + u32(2))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_2, positive_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_3 = u32(i + u32(3))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_3, positive_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(4))
     s5, s5_l = fblock_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22762,16 +22794,16 @@ def vjp_f32_swap_p_eq_inf_block_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_2 = u32(i + u32(2))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_2, positive_i_2)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_3 = u32(i + u32(3))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_3, positive_i_3)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width * u32(4))
     s7, s7_l = fblock_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22781,16 +22813,16 @@ def vjp_f32_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_2 = u32(i + u32(2))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_3 = u32(i + u32(3))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width * u32(4))
     s9, s9_l = fblock_sum(s9, s9_l)
     i = u32(lane * u32(4))
@@ -22936,7 +22968,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = dwarp_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22946,7 +22978,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width)
     s7, s7_l = dwarp_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -22956,7 +22988,7 @@ def vjp_f64_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width)
     s9, s9_l = dwarp_sum(s9, s9_l)
     i = lane
@@ -23048,10 +23080,10 @@ def vjp_f64_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(2))
     s5, s5_l = dwarp_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23061,10 +23093,10 @@ def vjp_f64_swap_p_eq_inf_warp_wide(
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width * u32(2))
     s7, s7_l = dwarp_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23074,10 +23106,10 @@ def vjp_f64_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width * u32(2))
     s9, s9_l = dwarp_sum(s9, s9_l)
     i = u32(lane * u32(2))
@@ -23210,7 +23242,7 @@ def vjp_f64_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = dblock_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23220,7 +23252,7 @@ def vjp_f64_swap_p_eq_inf_block(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width)
     s7, s7_l = dblock_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23230,7 +23262,7 @@ def vjp_f64_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width)
     s9, s9_l = dblock_sum(s9, s9_l)
     i = lane
@@ -23321,10 +23353,10 @@ def vjp_f64_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(2))
     s5, s5_l = dblock_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23334,10 +23366,10 @@ def vjp_f64_swap_p_eq_inf_block_wide(
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width * u32(2))
     s7, s7_l = dblock_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23347,10 +23379,10 @@ def vjp_f64_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width * u32(2))
     s9, s9_l = dblock_sum(s9, s9_l)
     i = u32(lane * u32(2))
@@ -23502,7 +23534,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = fwarp_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23512,7 +23544,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width)
     s7, s7_l = fwarp_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23522,7 +23554,7 @@ def value_and_grad_f32_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width)
     s9, s9_l = fwarp_sum(s9, s9_l)
     i = lane
@@ -23650,16 +23682,16 @@ def value_and_grad_f32_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_2 = u32(i + u32(2))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_2, positive_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_3 = u32(i + u32(3))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_3, positive_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(4))
     s5, s5_l = fwarp_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23669,16 +23701,16 @@ def value_and_grad_f32_swap_p_eq_inf_warp_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_2 = u32(i + u32(2))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_2, positive_i_2)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_3 = u32(i + u32(3))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_3, positive_i_3)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width * u32(4))
     s7, s7_l = fwarp_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23688,16 +23720,16 @@ def value_and_grad_f32_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_2 = u32(i + u32(2))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_3 = u32(i + u32(3))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width * u32(4))
     s9, s9_l = fwarp_sum(s9, s9_l)
     i = u32(lane * u32(4))
@@ -23860,7 +23892,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = fblock_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23870,7 +23902,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width)
     s7, s7_l = fblock_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -23880,7 +23912,7 @@ def value_and_grad_f32_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width)
     s9, s9_l = fblock_sum(s9, s9_l)
     i = lane
@@ -24007,16 +24039,16 @@ def value_and_grad_f32_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_2 = u32(i + u32(2))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_2, positive_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_3 = u32(i + u32(3))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_3, positive_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(4))
     s5, s5_l = fblock_sum(s5, s5_l)
     s6 = vjp_f32_s6_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24026,16 +24058,16 @@ def value_and_grad_f32_swap_p_eq_inf_block_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_2 = u32(i + u32(2))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_2, positive_i_2)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i_3 = u32(i + u32(3))
         s7_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_3, positive_i_3)
-        s7, s7_l = fsum_step(s7, s7_l, s7_here, f32(0))
+        s7, s7_l = fsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width * u32(4))
     s7, s7_l = fblock_sum(s7, s7_l)
     s8 = vjp_f32_s8_core_swap_p_eq_inf(margin, margin_l, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24045,16 +24077,16 @@ def value_and_grad_f32_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_2 = u32(i + u32(2))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i_3 = u32(i + u32(3))
         s9_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s9, s9_l = fsum_step(s9, s9_l, s9_here, f32(0))
+        s9, s9_l = fsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width * u32(4))
     s9, s9_l = fblock_sum(s9, s9_l)
     i = u32(lane * u32(4))
@@ -24202,7 +24234,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = dwarp_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24212,7 +24244,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width)
     s7, s7_l = dwarp_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24222,7 +24254,7 @@ def value_and_grad_f64_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width)
     s9, s9_l = dwarp_sum(s9, s9_l)
     i = lane
@@ -24316,10 +24348,10 @@ def value_and_grad_f64_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(2))
     s5, s5_l = dwarp_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24329,10 +24361,10 @@ def value_and_grad_f64_swap_p_eq_inf_warp_wide(
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + warp_width * u32(2))
     s7, s7_l = dwarp_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24342,10 +24374,10 @@ def value_and_grad_f64_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + warp_width * u32(2))
     s9, s9_l = dwarp_sum(s9, s9_l)
     i = u32(lane * u32(2))
@@ -24480,7 +24512,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = dblock_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24490,7 +24522,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width)
     s7, s7_l = dblock_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24500,7 +24532,7 @@ def value_and_grad_f64_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width)
     s9, s9_l = dblock_sum(s9, s9_l)
     i = lane
@@ -24593,10 +24625,10 @@ def value_and_grad_f64_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(2))
     s5, s5_l = dblock_sum(s5, s5_l)
     s6 = vjp_f64_s6_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24606,10 +24638,10 @@ def value_and_grad_f64_swap_p_eq_inf_block_wide(
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i_1 = u32(i + u32(1))
         s7_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i_1, positive_i_1)
-        s7, s7_l = dsum_step(s7, s7_l, s7_here, 0.0)
+        s7, s7_l = dsum_plus(s7, s7_l, s7_here)
         i = u32(i + block_width * u32(2))
     s7, s7_l = dblock_sum(s7, s7_l)
     s8 = vjp_f64_s8_core_swap_p_eq_inf(margin, s0, s0_l, s1, s1_l, s2, s2_l)
@@ -24619,10 +24651,10 @@ def value_and_grad_f64_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i_1 = u32(i + u32(1))
         s9_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s9, s9_l = dsum_step(s9, s9_l, s9_here, 0.0)
+        s9, s9_l = dsum_plus(s9, s9_l, s9_here)
         i = u32(i + block_width * u32(2))
     s9, s9_l = dblock_sum(s9, s9_l)
     i = u32(lane * u32(2))
@@ -25176,7 +25208,7 @@ def vjp_eps_f32_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = fwarp_sum(s5, s5_l)
     s6, s6_l = f32(0), f32(0)
@@ -25197,7 +25229,7 @@ def vjp_eps_f32_swap_p_eq_inf_warp(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i = u32(i + warp_width)
     s8, s8_l = fwarp_sum(s8, s8_l)
     s9, s9_l = f32(0), f32(0)
@@ -25218,7 +25250,7 @@ def vjp_eps_f32_swap_p_eq_inf_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i = u32(i + warp_width)
     s11, s11_l = fwarp_sum(s11, s11_l)
     s12, s12_l = f32(0), f32(0)
@@ -25308,16 +25340,16 @@ def vjp_eps_f32_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_2 = u32(i + u32(2))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_2, positive_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_3 = u32(i + u32(3))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_3, positive_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(4))
     s5, s5_l = fwarp_sum(s5, s5_l)
     s6, s6_l = f32(0), f32(0)
@@ -25353,16 +25385,16 @@ def vjp_eps_f32_swap_p_eq_inf_warp_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i_1 = u32(i + u32(1))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_1, positive_i_1)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i_2 = u32(i + u32(2))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_2, positive_i_2)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i_3 = u32(i + u32(3))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_3, positive_i_3)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i = u32(i + warp_width * u32(4))
     s8, s8_l = fwarp_sum(s8, s8_l)
     s9, s9_l = f32(0), f32(0)
@@ -25398,16 +25430,16 @@ def vjp_eps_f32_swap_p_eq_inf_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i_1 = u32(i + u32(1))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i_2 = u32(i + u32(2))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i_3 = u32(i + u32(3))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i = u32(i + warp_width * u32(4))
     s11, s11_l = fwarp_sum(s11, s11_l)
     s12, s12_l = f32(0), f32(0)
@@ -25484,7 +25516,7 @@ def vjp_eps_f32_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = fblock_sum(s5, s5_l)
     s6, s6_l = f32(0), f32(0)
@@ -25505,7 +25537,7 @@ def vjp_eps_f32_swap_p_eq_inf_block(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i = u32(i + block_width)
     s8, s8_l = fblock_sum(s8, s8_l)
     s9, s9_l = f32(0), f32(0)
@@ -25526,7 +25558,7 @@ def vjp_eps_f32_swap_p_eq_inf_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i = u32(i + block_width)
     s11, s11_l = fblock_sum(s11, s11_l)
     s12, s12_l = f32(0), f32(0)
@@ -25615,16 +25647,16 @@ def vjp_eps_f32_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_2 = u32(i + u32(2))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_2, positive_i_2)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i_3 = u32(i + u32(3))
         s5_here = vjp_f32_s5_core_swap_p_eq_inf(eps, eps_l, s2, s2_l, anchor_i_3, positive_i_3)
-        s5, s5_l = fsum_step(s5, s5_l, s5_here, f32(0))
+        s5, s5_l = fsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(4))
     s5, s5_l = fblock_sum(s5, s5_l)
     s6, s6_l = f32(0), f32(0)
@@ -25660,16 +25692,16 @@ def vjp_eps_f32_swap_p_eq_inf_block_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i_1 = u32(i + u32(1))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_1, positive_i_1)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i_2 = u32(i + u32(2))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_2, positive_i_2)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i_3 = u32(i + u32(3))
         s8_here = vjp_f32_s7_core_swap_p_eq_inf(eps, eps_l, s1, s1_l, negative_i_3, positive_i_3)
-        s8, s8_l = fsum_step(s8, s8_l, s8_here, f32(0))
+        s8, s8_l = fsum_plus(s8, s8_l, s8_here)
         i = u32(i + block_width * u32(4))
     s8, s8_l = fblock_sum(s8, s8_l)
     s9, s9_l = f32(0), f32(0)
@@ -25705,16 +25737,16 @@ def vjp_eps_f32_swap_p_eq_inf_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i_1 = u32(i + u32(1))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_1, negative_i_1)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i_2 = u32(i + u32(2))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_2, negative_i_2)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i_3 = u32(i + u32(3))
         s11_here = vjp_f32_s9_core_swap_p_eq_inf(eps, eps_l, s0, s0_l, anchor_i_3, negative_i_3)
-        s11, s11_l = fsum_step(s11, s11_l, s11_here, f32(0))
+        s11, s11_l = fsum_plus(s11, s11_l, s11_here)
         i = u32(i + block_width * u32(4))
     s11, s11_l = fblock_sum(s11, s11_l)
     s12, s12_l = f32(0), f32(0)
@@ -25790,7 +25822,7 @@ def vjp_eps_f64_swap_p_eq_inf_warp(g, anchor, positive, negative, margin, p, eps
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width)
     s5, s5_l = dwarp_sum(s5, s5_l)
     s6, s6_l = 0.0, 0.0
@@ -25811,7 +25843,7 @@ def vjp_eps_f64_swap_p_eq_inf_warp(g, anchor, positive, negative, margin, p, eps
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s8_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = dsum_step(s8, s8_l, s8_here, 0.0)
+        s8, s8_l = dsum_plus(s8, s8_l, s8_here)
         i = u32(i + warp_width)
     s8, s8_l = dwarp_sum(s8, s8_l)
     s9, s9_l = 0.0, 0.0
@@ -25832,7 +25864,7 @@ def vjp_eps_f64_swap_p_eq_inf_warp(g, anchor, positive, negative, margin, p, eps
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s11_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = dsum_step(s11, s11_l, s11_here, 0.0)
+        s11, s11_l = dsum_plus(s11, s11_l, s11_here)
         i = u32(i + warp_width)
     s11, s11_l = dwarp_sum(s11, s11_l)
     s12, s12_l = 0.0, 0.0
@@ -25902,10 +25934,10 @@ def vjp_eps_f64_swap_p_eq_inf_warp_wide(g, anchor, positive, negative, margin, p
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + warp_width * u32(2))
     s5, s5_l = dwarp_sum(s5, s5_l)
     s6, s6_l = 0.0, 0.0
@@ -25931,10 +25963,10 @@ def vjp_eps_f64_swap_p_eq_inf_warp_wide(g, anchor, positive, negative, margin, p
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s8_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = dsum_step(s8, s8_l, s8_here, 0.0)
+        s8, s8_l = dsum_plus(s8, s8_l, s8_here)
         i_1 = u32(i + u32(1))
         s8_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i_1, positive_i_1)
-        s8, s8_l = dsum_step(s8, s8_l, s8_here, 0.0)
+        s8, s8_l = dsum_plus(s8, s8_l, s8_here)
         i = u32(i + warp_width * u32(2))
     s8, s8_l = dwarp_sum(s8, s8_l)
     s9, s9_l = 0.0, 0.0
@@ -25960,10 +25992,10 @@ def vjp_eps_f64_swap_p_eq_inf_warp_wide(g, anchor, positive, negative, margin, p
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s11_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = dsum_step(s11, s11_l, s11_here, 0.0)
+        s11, s11_l = dsum_plus(s11, s11_l, s11_here)
         i_1 = u32(i + u32(1))
         s11_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s11, s11_l = dsum_step(s11, s11_l, s11_here, 0.0)
+        s11, s11_l = dsum_plus(s11, s11_l, s11_here)
         i = u32(i + warp_width * u32(2))
     s11, s11_l = dwarp_sum(s11, s11_l)
     s12, s12_l = 0.0, 0.0
@@ -26028,7 +26060,7 @@ def vjp_eps_f64_swap_p_eq_inf_block(g, anchor, positive, negative, margin, p, ep
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width)
     s5, s5_l = dblock_sum(s5, s5_l)
     s6, s6_l = 0.0, 0.0
@@ -26049,7 +26081,7 @@ def vjp_eps_f64_swap_p_eq_inf_block(g, anchor, positive, negative, margin, p, ep
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s8_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = dsum_step(s8, s8_l, s8_here, 0.0)
+        s8, s8_l = dsum_plus(s8, s8_l, s8_here)
         i = u32(i + block_width)
     s8, s8_l = dblock_sum(s8, s8_l)
     s9, s9_l = 0.0, 0.0
@@ -26070,7 +26102,7 @@ def vjp_eps_f64_swap_p_eq_inf_block(g, anchor, positive, negative, margin, p, ep
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s11_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = dsum_step(s11, s11_l, s11_here, 0.0)
+        s11, s11_l = dsum_plus(s11, s11_l, s11_here)
         i = u32(i + block_width)
     s11, s11_l = dblock_sum(s11, s11_l)
     s12, s12_l = 0.0, 0.0
@@ -26139,10 +26171,10 @@ def vjp_eps_f64_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margin, 
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i, positive_i)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i_1 = u32(i + u32(1))
         s5_here = vjp_f64_s5_core_swap_p_eq_inf(eps, s2, s2_l, anchor_i_1, positive_i_1)
-        s5, s5_l = dsum_step(s5, s5_l, s5_here, 0.0)
+        s5, s5_l = dsum_plus(s5, s5_l, s5_here)
         i = u32(i + block_width * u32(2))
     s5, s5_l = dblock_sum(s5, s5_l)
     s6, s6_l = 0.0, 0.0
@@ -26168,10 +26200,10 @@ def vjp_eps_f64_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margin, 
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s8_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i, positive_i)
-        s8, s8_l = dsum_step(s8, s8_l, s8_here, 0.0)
+        s8, s8_l = dsum_plus(s8, s8_l, s8_here)
         i_1 = u32(i + u32(1))
         s8_here = vjp_f64_s7_core_swap_p_eq_inf(eps, s1, s1_l, negative_i_1, positive_i_1)
-        s8, s8_l = dsum_step(s8, s8_l, s8_here, 0.0)
+        s8, s8_l = dsum_plus(s8, s8_l, s8_here)
         i = u32(i + block_width * u32(2))
     s8, s8_l = dblock_sum(s8, s8_l)
     s9, s9_l = 0.0, 0.0
@@ -26197,10 +26229,10 @@ def vjp_eps_f64_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margin, 
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s11_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i, negative_i)
-        s11, s11_l = dsum_step(s11, s11_l, s11_here, 0.0)
+        s11, s11_l = dsum_plus(s11, s11_l, s11_here)
         i_1 = u32(i + u32(1))
         s11_here = vjp_f64_s9_core_swap_p_eq_inf(eps, s0, s0_l, anchor_i_1, negative_i_1)
-        s11, s11_l = dsum_step(s11, s11_l, s11_here, 0.0)
+        s11, s11_l = dsum_plus(s11, s11_l, s11_here)
         i = u32(i + block_width * u32(2))
     s11, s11_l = dblock_sum(s11, s11_l)
     s12, s12_l = 0.0, 0.0
@@ -26229,13 +26261,7 @@ def vjp_eps_f64_swap_p_eq_inf_block_wide(g, anchor, positive, negative, margin, 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
 @core
 def value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, positive_D1):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, positive_D1), eps)
 
 
 # y0[D] = m0*(eps + anchor[D] - positive[D])
@@ -26243,38 +26269,31 @@ def value_f32_m0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, positive_D1):
 def value_f32_y0_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m0, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m0, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-positive_D, t5))
-    t7 = fmul(m0, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m0, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-positive_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m0)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s0 = sum over D.1 of y0[D.1]**2
 @core
 def value_f32_s0_core_swap_p_ne_inf_p_eq_2(y0_D1, y0_D1_l):
     t1 = fmul(y0_D1, y0_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y0_D1, y0_D1, -t1), fmul(y0_D1, y0_D1_l)), fmul(y0_D1_l, y0_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y0_D1_l, y0_D1, libdevice.fmaf(y0_D1, y0_D1_l, libdevice.fmaf(y0_D1, y0_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
 @core
 def value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, negative_D1):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, negative_D1), eps)
 
 
 # y1[D] = m1*(eps + anchor[D] - negative[D])
@@ -26282,39 +26301,31 @@ def value_f32_m1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, anchor_D1, negative_D1):
 def value_f32_y1_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m1, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m1, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-negative_D, t5))
-    t7 = fmul(m1, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m1, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-negative_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m1)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s1 = sum over D.1 of y1[D.1]**2
 @core
 def value_f32_s1_core_swap_p_ne_inf_p_eq_2(y1_D1, y1_D1_l):
     t1 = fmul(y1_D1, y1_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y1_D1, y1_D1, -t1), fmul(y1_D1, y1_D1_l)), fmul(y1_D1_l, y1_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y1_D1_l, y1_D1, libdevice.fmaf(y1_D1, y1_D1_l, libdevice.fmaf(y1_D1, y1_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
 # m2 = scale over D.1 of eps - negative[D.1] + positive[D.1]
 @core
 def value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_D1, positive_D1):
-    t1 = fsub(positive_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = -negative_D1
-    t5 = fsub(t1, t4)
-    t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D1, t5))
-    t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l)
-    return fadd(t2, t7) if fsub(t7, t7) == f32(0.0) else t2
+    return fadd(fsub(positive_D1, negative_D1), eps)
 
 
 # y2[D] = m2*(eps - negative[D] + positive[D])
@@ -26322,26 +26333,25 @@ def value_f32_m2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, negative_D1, positive_D1)
 def value_f32_y2_core_swap_p_ne_inf_p_eq_2(eps, eps_l, m2, negative_D, positive_D):
     t1 = fsub(positive_D, negative_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m2, t2)
-    t4 = fsub(t2, t1)
-    t5 = -negative_D
-    t6 = fsub(t1, t5)
-    t7 = fadd(fsub(t5, fsub(t1, t6)), fsub(positive_D, t6))
-    t8 = fmul(m2, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t7), eps_l))
-    t9 = fadd(libdevice.fmaf(m2, t2, -t3), t8)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t3, t9)
-    t12 = t11 if t10 else t3
-    t13 = (fsub(t9, fsub(t11, t3)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t3 = fsub(t2, t1)
+    t4 = -negative_D
+    t5 = fsub(t1, t4)
+    t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D, t5))
+    t7 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l), m2)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fmul(t2, m2)
+    t10 = fadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
+    return t11, t12
 
 
 # s2 = sum over D.1 of y2[D.1]**2
 @core
 def value_f32_s2_core_swap_p_ne_inf_p_eq_2(y2_D1, y2_D1_l):
     t1 = fmul(y2_D1, y2_D1)
-    t2 = fadd(fadd(libdevice.fmaf(y2_D1, y2_D1, -t1), fmul(y2_D1, y2_D1_l)), fmul(y2_D1_l, y2_D1))
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t2 = libdevice.fmaf(y2_D1_l, y2_D1, libdevice.fmaf(y2_D1, y2_D1_l, libdevice.fmaf(y2_D1, y2_D1, -t1)))
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -26359,23 +26369,23 @@ def value_f32_out_core_swap_p_ne_inf_p_eq_2(m0, m1, m2, margin, margin_l, s0, s0
     t9 = -(t5 if t8 else t7)
     t10 = fadd(t3, t9)
     t11 = fsub(t10, t3)
-    t12 = fsub(t3, margin)
-    t13 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t14 = fadd(fadd(fsub(margin, fsub(t3, t12)), fsub(t2, t12)), margin_l)
-    t15 = fadd(t14, fmul(fadd(libdevice.fmaf(-t2, m0, t1), t13), inverse(m0)))
+    t12 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t13 = fsub(t3, margin)
+    t14 = libdevice.fmaf(t12, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t15 = libdevice.fmaf(t14, inverse(m0), fadd(fadd(fsub(margin, fsub(t3, t13)), fsub(t2, t13)), margin_l))
     t16 = inverse(fadd(t4, t4) if t8 else fadd(t6, t6))
     t17 = inverse(m1 if t8 else m2)
-    t18 = fmul(fadd(libdevice.fmaf(-t5, m1, t4), fmul(fadd(libdevice.fmaf(-t4, t4, s1), s1_l), t16)), t17)
-    t19 = fmul(fadd(libdevice.fmaf(-t7, m2, t6), fmul(fadd(libdevice.fmaf(-t6, t6, s2), s2_l), t16)), t17)
+    t18 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t4, t4, s1), s1_l), t16, libdevice.fmaf(-t5, m1, t4)), t17)
+    t19 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t6, t6, s2), s2_l), t16, libdevice.fmaf(-t7, m2, t6)), t17)
     t20 = fadd(fadd(fadd(fsub(t3, fsub(t10, t11)), fsub(t9, t11)), t15), -(t18 if t8 else t19))
     t21 = t10 < f32(0.0) or t10 == f32(0.0) and t20 < f32(0.0)
     t22 = f32(0.0) if t21 else t20
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = f32(0.0) if t21 else t10
     t25 = fadd(t24, t22)
     t26 = fsub(t22, fsub(t25, t24)) if t23 else f32(0.0)
     t27 = t25 if t23 else t24
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    return fadd(t27, t26) if libdevice.fabsf(t26) < f32(math.inf) else t27
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -26530,10 +26540,10 @@ def value_f64_out_core_swap_p_ne_inf_p_eq_2(m0, m1, m2, margin, s0, s0_l, s1, s1
 def vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l):
     t1 = libdevice.fsqrt_rn(s1)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s1), s1_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -26542,10 +26552,10 @@ def vjp_f32_e0_core_swap_p_ne_inf_p_eq_2(s1, s1_l):
 def vjp_f32_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l):
     t1 = libdevice.fsqrt_rn(s2)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s2), s2_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -26554,10 +26564,10 @@ def vjp_f32_e1_core_swap_p_ne_inf_p_eq_2(s2, s2_l):
 def vjp_f32_e2_core_swap_p_ne_inf_p_eq_2(s0, s0_l):
     t1 = libdevice.fsqrt_rn(s0)
     t2 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -26580,51 +26590,54 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = -t5
     t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
     t19 = -t6
     t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
     t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t11, t22)
     t25 = t24 if t23 else t11
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(t5, t19)
     t28 = fsub(t27, t5)
     t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = t31 if t30 else t27
     t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
     t34 = fadd(t6, t17)
     t35 = fsub(t34, t6)
     t36 = fadd(fadd(fadd(fsub(t6, fsub(t34, t35)), fsub(t17, t35)), t20), -t18)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t34, t36)
     t39 = t38 if t37 else t34
     t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) < f32(0.0)
     t41 = fadd(s2, f32(-0.0))
     t42 = fsub(t41, s2)
     t43 = fadd(fadd(fsub(s2, fsub(t41, t42)), fsub(f32(-0.0), t42)), s2_l)
-    t44 = fsub(t43, t43) == f32(0.0)
+    t44 = libdevice.fabsf(t43) < f32(math.inf)
     t45 = fadd(t41, t43)
     t46 = (t45 if t44 else t41) == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) == f32(0.0)
     t47 = libdevice.fsqrt_rn(s2)
     t48 = fdiv(f32(1.0), t47)
-    t49 = fmul(t48, fmul(fadd(libdevice.fmaf(-t47, t47, s2), s2_l), inverse(fadd(t47, t47))))
-    t50 = f32(0.0) if t46 else fmul(fsub(libdevice.fmaf(-t48, t47, f32(1.0)), t49), inverse(t47))
-    t51 = -(f32(0.0) if t33 else fmul(t50, f32(0.5)) if t40 else fmul(t50, f32(0.25))) if t26 else f32(0.0)
-    t52 = f32(0.0) if t1 else f32(0.0) if t2 else t51
-    t53 = fsub(t52, t52) == f32(0.0)
-    t54 = f32(0.0) if t46 else t48
-    t55 = -(f32(0.0) if t33 else fmul(t54, f32(0.5)) if t40 else fmul(t54, f32(0.25))) if t26 else f32(0.0)
-    t56 = e1 if t1 else e0 if t2 else t55
-    t57 = fadd(t56, t52)
-    t58 = t57 if t53 else t56
-    t59 = (fsub(t52, fsub(t57, t56)) if t53 else f32(0.0)) if fsub(t58, t58) == f32(0.0) else f32(0.0)
-    return t58, t59
+    t49 = -t48
+    t50 = fmul(fadd(libdevice.fmaf(-t47, t47, s2), s2_l), inverse(fadd(t47, t47)))
+    t51 = fmul(libdevice.fmaf(t49, t50, libdevice.fmaf(t49, t47, f32(1.0))), inverse(t47))
+    t52 = f32(0.0) if t46 else t51
+    t53 = -(f32(0.0) if t33 else fmul(t52, f32(0.5)) if t40 else fmul(t52, f32(0.25))) if t26 else f32(0.0)
+    t54 = f32(0.0) if t1 else f32(0.0) if t2 else t53
+    t55 = libdevice.fabsf(t54) < f32(math.inf)
+    t56 = f32(0.0) if t46 else t48
+    t57 = -(f32(0.0) if t33 else fmul(t56, f32(0.5)) if t40 else fmul(t56, f32(0.25))) if t26 else f32(0.0)
+    t58 = e1 if t1 else e0 if t2 else t57
+    t59 = fadd(t58, t54)
+    t60 = t59 if t55 else t58
+    t61 = fsub(t54, fsub(t59, t58)) if t55 else f32(0.0)
+    t62 = t61 if libdevice.fabsf(t60) < f32(math.inf) else f32(0.0)
+    return t60, t62
 
 
 # s5 = (-((0 if Eq(s1, 0) else 1/sqrt(s1))/2 if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0) else
@@ -26646,51 +26659,54 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = -t5
     t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
     t19 = -t6
     t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
     t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t11, t22)
     t25 = t24 if t23 else t11
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(t5, t19)
     t28 = fsub(t27, t5)
     t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = t31 if t30 else t27
     t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
     t34 = fadd(s1, f32(-0.0))
     t35 = fsub(t34, s1)
     t36 = fadd(fadd(fsub(s1, fsub(t34, t35)), fsub(f32(-0.0), t35)), s1_l)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t34, t36)
     t39 = (t38 if t37 else t34) == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) == f32(0.0)
     t40 = libdevice.fsqrt_rn(s1)
     t41 = fdiv(f32(1.0), t40)
-    t42 = fmul(t41, fmul(fadd(libdevice.fmaf(-t40, t40, s1), s1_l), inverse(fadd(t40, t40))))
-    t43 = f32(0.0) if t39 else fmul(fsub(libdevice.fmaf(-t41, t40, f32(1.0)), t42), inverse(t40))
-    t44 = fadd(t6, t17)
-    t45 = fsub(t44, t6)
-    t46 = fadd(fadd(fadd(fsub(t6, fsub(t44, t45)), fsub(t17, t45)), t20), -t18)
-    t47 = fsub(t46, t46) == f32(0.0)
-    t48 = fadd(t44, t46)
-    t49 = t48 if t47 else t44
-    t50 = t49 < f32(0.0) or t49 == f32(0.0) and (fsub(t46, fsub(t48, t44)) if t47 else f32(0.0)) < f32(0.0)
-    t51 = -(fmul(t43, f32(0.5)) if t33 else f32(0.0) if t50 else fmul(t43, f32(0.25))) if t26 else f32(0.0)
-    t52 = f32(0.0) if t1 else f32(0.0) if t2 else t51
-    t53 = fsub(t52, t52) == f32(0.0)
-    t54 = f32(0.0) if t39 else t41
-    t55 = -(fmul(t54, f32(0.5)) if t33 else f32(0.0) if t50 else fmul(t54, f32(0.25))) if t26 else f32(0.0)
-    t56 = e1 if t1 else e0 if t2 else t55
-    t57 = fadd(t56, t52)
-    t58 = t57 if t53 else t56
-    t59 = (fsub(t52, fsub(t57, t56)) if t53 else f32(0.0)) if fsub(t58, t58) == f32(0.0) else f32(0.0)
-    return t58, t59
+    t42 = -t41
+    t43 = fmul(fadd(libdevice.fmaf(-t40, t40, s1), s1_l), inverse(fadd(t40, t40)))
+    t44 = fmul(libdevice.fmaf(t42, t43, libdevice.fmaf(t42, t40, f32(1.0))), inverse(t40))
+    t45 = f32(0.0) if t39 else t44
+    t46 = fadd(t6, t17)
+    t47 = fsub(t46, t6)
+    t48 = fadd(fadd(fadd(fsub(t6, fsub(t46, t47)), fsub(t17, t47)), t20), -t18)
+    t49 = libdevice.fabsf(t48) < f32(math.inf)
+    t50 = fadd(t46, t48)
+    t51 = t50 if t49 else t46
+    t52 = t51 < f32(0.0) or t51 == f32(0.0) and (fsub(t48, fsub(t50, t46)) if t49 else f32(0.0)) < f32(0.0)
+    t53 = -(fmul(t45, f32(0.5)) if t33 else f32(0.0) if t52 else fmul(t45, f32(0.25))) if t26 else f32(0.0)
+    t54 = f32(0.0) if t1 else f32(0.0) if t2 else t53
+    t55 = libdevice.fabsf(t54) < f32(math.inf)
+    t56 = f32(0.0) if t39 else t41
+    t57 = -(fmul(t56, f32(0.5)) if t33 else f32(0.0) if t52 else fmul(t56, f32(0.25))) if t26 else f32(0.0)
+    t58 = e1 if t1 else e0 if t2 else t57
+    t59 = fadd(t58, t54)
+    t60 = t59 if t55 else t58
+    t61 = fsub(t54, fsub(t59, t58)) if t55 else f32(0.0)
+    t62 = t61 if libdevice.fabsf(t60) < f32(math.inf) else f32(0.0)
+    return t60, t62
 
 
 # s6 = ((0 if Eq(s0, 0) else 1/sqrt(s0))/2 if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26711,33 +26727,36 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_l, m0, m1, m
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fadd(s0, f32(-0.0))
     t27 = fsub(t26, s0)
     t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
-    t29 = fsub(t28, t28) == f32(0.0)
+    t29 = libdevice.fabsf(t28) < f32(math.inf)
     t30 = fadd(t26, t28)
     t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
     t32 = libdevice.fsqrt_rn(s0)
     t33 = fdiv(f32(1.0), t32)
-    t34 = fmul(t33, fmul(fadd(libdevice.fmaf(-t32, t32, s0), s0_l), inverse(fadd(t32, t32))))
-    t35 = f32(0.0) if t31 else fmul(fsub(libdevice.fmaf(-t33, t32, f32(1.0)), t34), inverse(t32))
-    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(t35, f32(0.5)) if t25 else f32(0.0)
-    t37 = fsub(t36, t36) == f32(0.0)
-    t38 = e1 if t1 else e0 if t2 else fmul(f32(0.0) if t31 else t33, f32(0.5)) if t25 else f32(0.0)
-    t39 = fadd(t38, t36)
-    t40 = t39 if t37 else t38
-    t41 = (fsub(t36, fsub(t39, t38)) if t37 else f32(0.0)) if fsub(t40, t40) == f32(0.0) else f32(0.0)
-    return t40, t41
+    t34 = -t33
+    t35 = fmul(fadd(libdevice.fmaf(-t32, t32, s0), s0_l), inverse(fadd(t32, t32)))
+    t36 = fmul(libdevice.fmaf(t34, t35, libdevice.fmaf(t34, t32, f32(1.0))), inverse(t32))
+    t37 = f32(0.0) if t2 else fmul(f32(0.0) if t31 else t36, f32(0.5)) if t25 else f32(0.0)
+    t38 = f32(0.0) if t1 else t37
+    t39 = libdevice.fabsf(t38) < f32(math.inf)
+    t40 = e1 if t1 else e0 if t2 else fmul(f32(0.0) if t31 else t33, f32(0.5)) if t25 else f32(0.0)
+    t41 = fadd(t40, t38)
+    t42 = t41 if t39 else t40
+    t43 = fsub(t38, fsub(t41, t40)) if t39 else f32(0.0)
+    t44 = t43 if libdevice.fabsf(t42) < f32(math.inf) else f32(0.0)
+    return t42, t44
 
 
 # danchor[D] = (g*(2*s5*y1[D] + 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26760,13 +26779,13 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
@@ -26775,14 +26794,15 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_eq_2(
     t28 = fmul(y1_D, f32(2.0))
     t29 = fmul(t28, s5)
     t30 = fadd(t27, t29)
-    t31 = fmul(g, t30)
-    t32 = fsub(t30, t27)
-    t33 = fadd(fadd(libdevice.fmaf(t26, s6, -t27), fmul(t26, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t34 = fadd(fadd(libdevice.fmaf(t28, s5, -t29), fmul(t28, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t35 = fmul(g, fadd(fadd(fadd(fsub(t27, fsub(t30, t32)), fsub(t29, t32)), t33), t34))
-    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t30, -t31), t35) if t25 else f32(0.0)
-    t37 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
-    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
+    t31 = fsub(t30, t27)
+    t32 = libdevice.fmaf(fmul(y0_D_l, f32(2.0)), s6, libdevice.fmaf(t26, s6_l, libdevice.fmaf(t26, s6, -t27)))
+    t33 = libdevice.fmaf(fmul(y1_D_l, f32(2.0)), s5, libdevice.fmaf(t28, s5_l, libdevice.fmaf(t28, s5, -t29)))
+    t34 = fmul(g, t30)
+    t35 = fadd(fadd(fadd(fsub(t27, fsub(t30, t31)), fsub(t29, t31)), t32), t33)
+    t36 = f32(0.0) if t2 else libdevice.fmaf(g, t35, libdevice.fmaf(g, t30, -t34)) if t25 else f32(0.0)
+    t37 = f32(0.0) if t1 else t36
+    t38 = e1 if t1 else e0 if t2 else t34 if t25 else f32(0.0)
+    return fadd(t38, t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
 
 
 # dpositive[D] = (g*(2*s4*y2[D] - 2*s6*y0[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26805,13 +26825,13 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
@@ -26820,14 +26840,15 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_eq_2(
     t28 = fmul(y2_D, f32(2.0))
     t29 = fmul(t28, s4)
     t30 = fadd(t27, t29)
-    t31 = fmul(g, t30)
-    t32 = fsub(t30, t27)
-    t33 = -fadd(fadd(libdevice.fmaf(t26, s6, t27), fmul(t26, s6_l)), fmul(fmul(y0_D_l, f32(2.0)), s6))
-    t34 = fadd(fadd(libdevice.fmaf(t28, s4, -t29), fmul(t28, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t35 = fmul(g, fadd(fadd(fadd(fsub(t27, fsub(t30, t32)), fsub(t29, t32)), t33), t34))
-    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t30, -t31), t35) if t25 else f32(0.0)
-    t37 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
-    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
+    t31 = fsub(t30, t27)
+    t32 = -libdevice.fmaf(fmul(y0_D_l, f32(2.0)), s6, libdevice.fmaf(t26, s6_l, libdevice.fmaf(t26, s6, t27)))
+    t33 = libdevice.fmaf(fmul(y2_D_l, f32(2.0)), s4, libdevice.fmaf(t28, s4_l, libdevice.fmaf(t28, s4, -t29)))
+    t34 = fmul(g, t30)
+    t35 = fadd(fadd(fadd(fsub(t27, fsub(t30, t31)), fsub(t29, t31)), t32), t33)
+    t36 = f32(0.0) if t2 else libdevice.fmaf(g, t35, libdevice.fmaf(g, t30, -t34)) if t25 else f32(0.0)
+    t37 = f32(0.0) if t1 else t36
+    t38 = e1 if t1 else e0 if t2 else t34 if t25 else f32(0.0)
+    return fadd(t38, t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
 
 
 # dnegative[D] = (g*(-2*s4*y2[D] - 2*s5*y1[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -26850,13 +26871,13 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
@@ -26865,14 +26886,15 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_eq_2(
     t28 = fmul(y2_D, f32(2.0))
     t29 = -fmul(t28, s4)
     t30 = fadd(t27, t29)
-    t31 = fmul(g, t30)
-    t32 = fsub(t30, t27)
-    t33 = -fadd(fadd(libdevice.fmaf(t26, s5, t27), fmul(t26, s5_l)), fmul(fmul(y1_D_l, f32(2.0)), s5))
-    t34 = -fadd(fadd(libdevice.fmaf(t28, s4, t29), fmul(t28, s4_l)), fmul(fmul(y2_D_l, f32(2.0)), s4))
-    t35 = fmul(g, fadd(fadd(fadd(fsub(t27, fsub(t30, t32)), fsub(t29, t32)), t33), t34))
-    t36 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t30, -t31), t35) if t25 else f32(0.0)
-    t37 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
-    return fadd(t37, t36) if fsub(t36, t36) == f32(0.0) else t37
+    t31 = fsub(t30, t27)
+    t32 = -libdevice.fmaf(fmul(y1_D_l, f32(2.0)), s5, libdevice.fmaf(t26, s5_l, libdevice.fmaf(t26, s5, t27)))
+    t33 = -libdevice.fmaf(fmul(y2_D_l, f32(2.0)), s4, libdevice.fmaf(t28, s4_l, libdevice.fmaf(t28, s4, t29)))
+    t34 = fmul(g, t30)
+    t35 = fadd(fadd(fadd(fsub(t27, fsub(t30, t31)), fsub(t29, t31)), t32), t33)
+    t36 = f32(0.0) if t2 else libdevice.fmaf(g, t35, libdevice.fmaf(g, t30, -t34)) if t25 else f32(0.0)
+    t37 = f32(0.0) if t1 else t36
+    t38 = e1 if t1 else e0 if t2 else t34 if t25 else f32(0.0)
+    return fadd(t38, t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
 
 
 # e0 = sqrt(s1)
@@ -27234,19 +27256,19 @@ def value_and_grad_f32_out_core_swap_p_ne_inf_p_eq_2(e0, e0_l, e1, e1_l, e2, e2_
     t8 = fsub(t7, t2)
     t9 = fsub(t2, margin)
     t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
+    t11 = libdevice.fmaf(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0), t10)
     t12 = inverse(m1 if t5 else m2)
     t13 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t12)
     t14 = -(t13 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t12))
     t15 = fadd(fadd(fadd(fsub(t2, fsub(t7, t8)), fsub(t6, t8)), t11), t14)
     t16 = t7 < f32(0.0) or t7 == f32(0.0) and t15 < f32(0.0)
     t17 = f32(0.0) if t16 else t15
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = f32(0.0) if t16 else t7
     t20 = fadd(t19, t17)
     t21 = fsub(t17, fsub(t20, t19)) if t18 else f32(0.0)
     t22 = t20 if t18 else t19
-    return fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
+    return fadd(t22, t21) if libdevice.fabsf(t21) < f32(math.inf) else t22
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -27293,17 +27315,17 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_eq_2(g, m0, m1, m2, margin, marg
     t12 = fadd(f32(0.0), t11)
     t13 = fsub(t12, f32(0.0))
     t14 = fsub(t10, t3)
-    t15 = fsub(t3, margin)
-    t16 = fmul(fadd(libdevice.fmaf(-t1, t1, s0), s0_l), inverse(fadd(t1, t1)))
-    t17 = fadd(fadd(fsub(margin, fsub(t3, t15)), fsub(t2, t15)), margin_l)
-    t18 = fadd(t17, fmul(fadd(libdevice.fmaf(-t2, m0, t1), t16), inverse(m0)))
+    t15 = fadd(libdevice.fmaf(-t1, t1, s0), s0_l)
+    t16 = fsub(t3, margin)
+    t17 = libdevice.fmaf(t15, inverse(fadd(t1, t1)), libdevice.fmaf(-t2, m0, t1))
+    t18 = libdevice.fmaf(t17, inverse(m0), fadd(fadd(fsub(margin, fsub(t3, t16)), fsub(t2, t16)), margin_l))
     t19 = inverse(fadd(t4, t4) if t8 else fadd(t6, t6))
     t20 = inverse(m1 if t8 else m2)
-    t21 = fmul(fadd(libdevice.fmaf(-t5, m1, t4), fmul(fadd(libdevice.fmaf(-t4, t4, s1), s1_l), t19)), t20)
-    t22 = fmul(fadd(libdevice.fmaf(-t7, m2, t6), fmul(fadd(libdevice.fmaf(-t6, t6, s2), s2_l), t19)), t20)
+    t21 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t4, t4, s1), s1_l), t19, libdevice.fmaf(-t5, m1, t4)), t20)
+    t22 = fmul(libdevice.fmaf(fadd(libdevice.fmaf(-t6, t6, s2), s2_l), t19, libdevice.fmaf(-t7, m2, t6)), t20)
     t23 = -fadd(fadd(fadd(fsub(t3, fsub(t10, t14)), fsub(t9, t14)), t18), -(t21 if t8 else t22))
     t24 = fadd(fadd(fsub(f32(0.0), fsub(t12, t13)), fsub(t11, t13)), t23)
-    t25 = fsub(t24, t24) == f32(0.0)
+    t25 = libdevice.fabsf(t24) < f32(math.inf)
     t26 = fadd(t12, t24)
     t27 = t26 if t25 else t12
     t28 = t27 < f32(0.0) or t27 == f32(0.0) and (fsub(t24, fsub(t26, t12)) if t25 else f32(0.0)) <= f32(0.0)
@@ -27345,7 +27367,7 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_eq_2(g, m0, m1, m2, margin, s0, 
 # s5_of = sum over D.1 of y2[D.1]
 @core
 def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_D1, y2_D1_l):
-    t1 = y2_D1_l if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else f32(0.0)
+    t1 = y2_D1_l if libdevice.fabsf(y2_D1_l) < f32(math.inf) else f32(0.0)
     return y2_D1, t1
 
 
@@ -27354,18 +27376,19 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_eq_2(y2_D1, y2_D1_l):
 def vjp_eps_f32_s5_core_swap_p_ne_inf_p_eq_2(s4, s4_l, s5_of, s5_of_l):
     t1 = fmul(s4, f32(2.0))
     t2 = fmul(t1, s5_of)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s5_of, -t2), fmul(t1, s5_of_l)), fmul(fmul(s4_l, f32(2.0)), s5_of))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = (fsub(t3, fsub(t5, t2)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t3 = libdevice.fmaf(t1, s5_of_l, libdevice.fmaf(t1, s5_of, -t2))
+    t4 = libdevice.fmaf(fmul(s4_l, f32(2.0)), s5_of, t3)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # s7_of = sum over D.1 of y1[D.1]
 @core
 def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_D1, y1_D1_l):
-    t1 = y1_D1_l if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else f32(0.0)
+    t1 = y1_D1_l if libdevice.fabsf(y1_D1_l) < f32(math.inf) else f32(0.0)
     return y1_D1, t1
 
 
@@ -27374,18 +27397,19 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_eq_2(y1_D1, y1_D1_l):
 def vjp_eps_f32_s7_core_swap_p_ne_inf_p_eq_2(s6, s6_l, s7_of, s7_of_l):
     t1 = fmul(s6, f32(2.0))
     t2 = fmul(t1, s7_of)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s7_of, -t2), fmul(t1, s7_of_l)), fmul(fmul(s6_l, f32(2.0)), s7_of))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = (fsub(t3, fsub(t5, t2)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t3 = libdevice.fmaf(t1, s7_of_l, libdevice.fmaf(t1, s7_of, -t2))
+    t4 = libdevice.fmaf(fmul(s6_l, f32(2.0)), s7_of, t3)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # s9_of = sum over D.1 of y0[D.1]
 @core
 def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_D1, y0_D1_l):
-    t1 = y0_D1_l if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else f32(0.0)
+    t1 = y0_D1_l if libdevice.fabsf(y0_D1_l) < f32(math.inf) else f32(0.0)
     return y0_D1, t1
 
 
@@ -27394,12 +27418,13 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_eq_2(y0_D1, y0_D1_l):
 def vjp_eps_f32_s9_core_swap_p_ne_inf_p_eq_2(s8, s8_l, s9_of, s9_of_l):
     t1 = fmul(s8, f32(2.0))
     t2 = fmul(t1, s9_of)
-    t3 = fadd(fadd(libdevice.fmaf(t1, s9_of, -t2), fmul(t1, s9_of_l)), fmul(fmul(s8_l, f32(2.0)), s9_of))
-    t4 = fsub(t3, t3) == f32(0.0)
-    t5 = fadd(t2, t3)
-    t6 = t5 if t4 else t2
-    t7 = (fsub(t3, fsub(t5, t2)) if t4 else f32(0.0)) if fsub(t6, t6) == f32(0.0) else f32(0.0)
-    return t6, t7
+    t3 = libdevice.fmaf(t1, s9_of_l, libdevice.fmaf(t1, s9_of, -t2))
+    t4 = libdevice.fmaf(fmul(s8_l, f32(2.0)), s9_of, t3)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # deps = (g*(s5 + s7 + s9) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -27422,26 +27447,27 @@ def vjp_eps_f32_deps_core_swap_p_ne_inf_p_eq_2(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fadd(s5, s7)
     t27 = fadd(t26, s9)
-    t28 = fmul(g, t27)
-    t29 = fsub(t27, t26)
-    t30 = fsub(t26, s5)
-    t31 = fadd(fadd(fadd(fsub(s5, fsub(t26, t30)), fsub(s7, t30)), s5_l), s7_l)
-    t32 = fmul(g, fadd(fadd(fadd(fsub(t26, fsub(t27, t29)), fsub(s9, t29)), t31), s9_l))
-    t33 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t27, -t28), t32) if t25 else f32(0.0)
-    t34 = e1 if t1 else e0 if t2 else t28 if t25 else f32(0.0)
-    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
+    t28 = fsub(t27, t26)
+    t29 = fsub(t26, s5)
+    t30 = fadd(fadd(fadd(fsub(s5, fsub(t26, t29)), fsub(s7, t29)), s5_l), s7_l)
+    t31 = fmul(g, t27)
+    t32 = fadd(fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(s9, t28)), t30), s9_l)
+    t33 = f32(0.0) if t2 else libdevice.fmaf(g, t32, libdevice.fmaf(g, t27, -t31)) if t25 else f32(0.0)
+    t34 = f32(0.0) if t1 else t33
+    t35 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
+    return fadd(t35, t34) if libdevice.fabsf(t34) < f32(math.inf) else t35
 
 
 # s5_of = sum over D.1 of y2[D.1]
@@ -33814,7 +33840,7 @@ def value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, negativ
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return libdevice.fabsf(t2), t8
 
 
@@ -33829,7 +33855,7 @@ def value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_D1, posit
     t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D1, t5))
     t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l)
     t8 = -t7 if t2 < f32(0.0) else t7
-    t9 = t8 if fsub(t8, t8) == f32(0.0) else f32(0.0)
+    t9 = t8 if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
     return libdevice.fabsf(t2), t9
 
 
@@ -33843,7 +33869,7 @@ def value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, positiv
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
     t7 = -t6 if t2 < f32(0.0) else t6
-    t8 = t7 if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = t7 if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return libdevice.fabsf(t2), t8
 
 
@@ -33860,12 +33886,12 @@ def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s
     t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t5)), fsub(t3, t5)), t7), -(s0_l if t2 else s1_l))
     t9 = t4 < f32(0.0) or t4 == f32(0.0) and t8 < f32(0.0)
     t10 = f32(0.0) if t9 else t8
-    t11 = fsub(t10, t10) == f32(0.0)
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
     t12 = f32(0.0) if t9 else t4
     t13 = fadd(t12, t10)
     t14 = fsub(t10, fsub(t13, t12)) if t11 else f32(0.0)
     t15 = t13 if t11 else t12
-    return fadd(t15, t14) if fsub(t14, t14) == f32(0.0) else t15
+    return fadd(t15, t14) if libdevice.fabsf(t14) < f32(math.inf) else t15
 
 
 # s0 = sum over D.1 of Abs(eps + anchor[D.1] - negative[D.1])
@@ -33947,7 +33973,7 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
@@ -33969,21 +33995,21 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = -s1
     t17 = fadd(s0, t16)
     t18 = fsub(t17, s0)
     t19 = fadd(fadd(fadd(fsub(s0, fsub(t17, t18)), fsub(t16, t18)), s0_l), -s1_l)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
     t23 = -s0
     t24 = fadd(s1, t23)
     t25 = fsub(t24, s1)
     t26 = fadd(fadd(fadd(fsub(s1, fsub(t24, t25)), fsub(t23, t25)), s1_l), -s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
+    t27 = libdevice.fabsf(t26) < f32(math.inf)
     t28 = fadd(t24, t26)
     t29 = t28 if t27 else t24
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
@@ -34008,21 +34034,21 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_eq_1(margin, margin_l, s0, s0_l, s1, 
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = -s1
     t17 = fadd(s0, t16)
     t18 = fsub(t17, s0)
     t19 = fadd(fadd(fadd(fsub(s0, fsub(t17, t18)), fsub(t16, t18)), s0_l), -s1_l)
-    t20 = fsub(t19, t19) == f32(0.0)
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
     t21 = fadd(t17, t19)
     t22 = t21 if t20 else t17
     t23 = -s0
     t24 = fadd(s1, t23)
     t25 = fsub(t24, s1)
     t26 = fadd(fadd(fadd(fsub(s1, fsub(t24, t25)), fsub(t23, t25)), s1_l), -s0_l)
-    t27 = fsub(t26, t26) == f32(0.0)
+    t27 = libdevice.fabsf(t26) < f32(math.inf)
     t28 = fadd(t24, t26)
     t29 = t28 if t27 else t24
     t30 = t29 < f32(0.0) or t29 == f32(0.0) and (fsub(t26, fsub(t28, t24)) if t27 else f32(0.0)) < f32(0.0)
@@ -34052,7 +34078,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
     t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
     t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t8, t14)
     t17 = t16 if t15 else t8
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
@@ -34062,7 +34088,7 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t22 = fsub(t19, anchor_D)
     t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-positive_D, t22))
     t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
-    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t25 = fadd(t20, t24) if libdevice.fabsf(t24) < f32(math.inf) else t20
     t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
     t27 = fmul(s4, t26)
     t28 = fsub(anchor_D, negative_D)
@@ -34071,17 +34097,17 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t31 = fsub(t28, anchor_D)
     t32 = fadd(fsub(anchor_D, fsub(t28, t31)), fsub(-negative_D, t31))
     t33 = fadd(fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(eps, t30)), t32), eps_l)
-    t34 = fadd(t29, t33) if fsub(t33, t33) == f32(0.0) else t29
+    t34 = fadd(t29, t33) if libdevice.fabsf(t33) < f32(math.inf) else t29
     t35 = f32(1.0) if f32(0.0) < t34 else f32(-1.0) if t34 < f32(0.0) else f32(0.0)
     t36 = fmul(s6, t35)
     t37 = fadd(t27, t36)
-    t38 = fmul(g, t37)
-    t39 = fsub(t37, t27)
-    t40 = fadd(fadd(fsub(t27, fsub(t37, t39)), fsub(t36, t39)), libdevice.fmaf(s4, t26, -t27))
-    t41 = fadd(libdevice.fmaf(g, t37, -t38), fmul(g, fadd(t40, libdevice.fmaf(s6, t35, -t36))))
+    t38 = fsub(t37, t27)
+    t39 = fadd(fadd(fsub(t27, fsub(t37, t38)), fsub(t36, t38)), libdevice.fmaf(s4, t26, -t27))
+    t40 = fmul(g, t37)
+    t41 = libdevice.fmaf(g, fadd(t39, libdevice.fmaf(s6, t35, -t36)), libdevice.fmaf(g, t37, -t40))
     t42 = f32(0.0) if t1 else f32(0.0) if t2 else t41 if t18 else f32(0.0)
-    t43 = s1 if t1 else s0 if t2 else t38 if t18 else f32(0.0)
-    return fadd(t43, t42) if fsub(t42, t42) == f32(0.0) else t43
+    t43 = s1 if t1 else s0 if t2 else t40 if t18 else f32(0.0)
+    return fadd(t43, t42) if libdevice.fabsf(t42) < f32(math.inf) else t43
 
 
 # dpositive[D] = (g*(-s4*sign(eps + anchor[D] - positive[D]) + s5*sign(eps - negative[D] + positive[D])) if margin
@@ -34104,7 +34130,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
     t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
     t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t8, t14)
     t17 = t16 if t15 else t8
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
@@ -34114,7 +34140,7 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t22 = fsub(t19, anchor_D)
     t23 = fadd(fsub(anchor_D, fsub(t19, t22)), fsub(-positive_D, t22))
     t24 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t23), eps_l)
-    t25 = fadd(t20, t24) if fsub(t24, t24) == f32(0.0) else t20
+    t25 = fadd(t20, t24) if libdevice.fabsf(t24) < f32(math.inf) else t20
     t26 = f32(1.0) if f32(0.0) < t25 else f32(-1.0) if t25 < f32(0.0) else f32(0.0)
     t27 = -fmul(s4, t26)
     t28 = fsub(positive_D, negative_D)
@@ -34124,17 +34150,17 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t32 = fsub(t28, t31)
     t33 = fadd(fsub(t31, fsub(t28, t32)), fsub(positive_D, t32))
     t34 = fadd(fadd(fadd(fsub(t28, fsub(t29, t30)), fsub(eps, t30)), t33), eps_l)
-    t35 = fadd(t29, t34) if fsub(t34, t34) == f32(0.0) else t29
+    t35 = fadd(t29, t34) if libdevice.fabsf(t34) < f32(math.inf) else t29
     t36 = f32(1.0) if f32(0.0) < t35 else f32(-1.0) if t35 < f32(0.0) else f32(0.0)
     t37 = fmul(s5, t36)
     t38 = fadd(t27, t37)
-    t39 = fmul(g, t38)
-    t40 = fsub(t38, t27)
-    t41 = fadd(fadd(fsub(t27, fsub(t38, t40)), fsub(t37, t40)), -libdevice.fmaf(s4, t26, t27))
-    t42 = fadd(libdevice.fmaf(g, t38, -t39), fmul(g, fadd(t41, libdevice.fmaf(s5, t36, -t37))))
+    t39 = fsub(t38, t27)
+    t40 = fadd(fadd(fsub(t27, fsub(t38, t39)), fsub(t37, t39)), -libdevice.fmaf(s4, t26, t27))
+    t41 = fmul(g, t38)
+    t42 = libdevice.fmaf(g, fadd(t40, libdevice.fmaf(s5, t36, -t37)), libdevice.fmaf(g, t38, -t41))
     t43 = f32(0.0) if t1 else f32(0.0) if t2 else t42 if t18 else f32(0.0)
-    t44 = s1 if t1 else s0 if t2 else t39 if t18 else f32(0.0)
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t44 = s1 if t1 else s0 if t2 else t41 if t18 else f32(0.0)
+    return fadd(t44, t43) if libdevice.fabsf(t43) < f32(math.inf) else t44
 
 
 # dnegative[D] = (g*(-s5*sign(eps - negative[D] + positive[D]) - s6*sign(eps + anchor[D] - negative[D])) if margin
@@ -34157,7 +34183,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
     t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
     t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t8, t14)
     t17 = t16 if t15 else t8
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
@@ -34168,7 +34194,7 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t23 = fsub(t19, t22)
     t24 = fadd(fsub(t22, fsub(t19, t23)), fsub(positive_D, t23))
     t25 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(eps, t21)), t24), eps_l)
-    t26 = fadd(t20, t25) if fsub(t25, t25) == f32(0.0) else t20
+    t26 = fadd(t20, t25) if libdevice.fabsf(t25) < f32(math.inf) else t20
     t27 = f32(1.0) if f32(0.0) < t26 else f32(-1.0) if t26 < f32(0.0) else f32(0.0)
     t28 = -fmul(s5, t27)
     t29 = fsub(anchor_D, negative_D)
@@ -34177,17 +34203,17 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t32 = fsub(t29, anchor_D)
     t33 = fadd(fsub(anchor_D, fsub(t29, t32)), fsub(t22, t32))
     t34 = fadd(fadd(fadd(fsub(t29, fsub(t30, t31)), fsub(eps, t31)), t33), eps_l)
-    t35 = fadd(t30, t34) if fsub(t34, t34) == f32(0.0) else t30
+    t35 = fadd(t30, t34) if libdevice.fabsf(t34) < f32(math.inf) else t30
     t36 = f32(1.0) if f32(0.0) < t35 else f32(-1.0) if t35 < f32(0.0) else f32(0.0)
     t37 = -fmul(s6, t36)
     t38 = fadd(t28, t37)
-    t39 = fmul(g, t38)
-    t40 = fsub(t38, t28)
-    t41 = fadd(fadd(fsub(t28, fsub(t38, t40)), fsub(t37, t40)), -libdevice.fmaf(s5, t27, t28))
-    t42 = fadd(libdevice.fmaf(g, t38, -t39), fmul(g, fadd(t41, -libdevice.fmaf(s6, t36, t37))))
+    t39 = fsub(t38, t28)
+    t40 = fadd(fadd(fsub(t28, fsub(t38, t39)), fsub(t37, t39)), -libdevice.fmaf(s5, t27, t28))
+    t41 = fmul(g, t38)
+    t42 = libdevice.fmaf(g, fadd(t40, -libdevice.fmaf(s6, t36, t37)), libdevice.fmaf(g, t38, -t41))
     t43 = f32(0.0) if t1 else f32(0.0) if t2 else t42 if t18 else f32(0.0)
-    t44 = s1 if t1 else s0 if t2 else t39 if t18 else f32(0.0)
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t44 = s1 if t1 else s0 if t2 else t41 if t18 else f32(0.0)
+    return fadd(t44, t43) if libdevice.fabsf(t43) < f32(math.inf) else t44
 
 
 # s4 = (1 if margin + s2 - minimum(s0, s1) >= 0 else 0)
@@ -34461,7 +34487,7 @@ def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_ne_2_p_eq_1(g, margin, margin_l,
     t10 = fadd(fadd(fadd(fsub(margin, fsub(t1, t9)), fsub(s2, t9)), margin_l), s2_l)
     t11 = -fadd(fadd(fadd(fsub(t1, fsub(t4, t8)), fsub(t3, t8)), t10), -(s0_l if t2 else s1_l))
     t12 = fadd(fadd(fsub(f32(0.0), fsub(t6, t7)), fsub(t5, t7)), t11)
-    t13 = fsub(t12, t12) == f32(0.0)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
     t14 = fadd(t6, t12)
     t15 = t14 if t13 else t6
     t16 = t15 < f32(0.0) or t15 == f32(0.0) and (fsub(t12, fsub(t14, t6)) if t13 else f32(0.0)) <= f32(0.0)
@@ -34499,7 +34525,7 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, po
     t4 = fsub(t1, anchor_D1)
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    t7 = fadd(t2, t6) if libdevice.fabsf(t6) < f32(math.inf) else t2
     t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
     return positive_D1 if positive_D1 != positive_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
@@ -34508,11 +34534,11 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, po
 @core
 def vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l):
     t1 = fmul(s4, s5_of)
-    t2 = fadd(libdevice.fmaf(s4, s5_of, -t1), fmul(s4, s5_of_l))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s4, s5_of_l, libdevice.fmaf(s4, s5_of, -t1))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -34526,7 +34552,7 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_D1, 
     t5 = fsub(t1, t4)
     t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D1, t5))
     t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l)
-    t8 = fadd(t2, t7) if fsub(t7, t7) == f32(0.0) else t2
+    t8 = fadd(t2, t7) if libdevice.fabsf(t7) < f32(math.inf) else t2
     t9 = f32(1.0) if f32(0.0) < t8 else f32(-1.0) if t8 < f32(0.0) else f32(0.0)
     return positive_D1 if positive_D1 != positive_D1 else negative_D1 if negative_D1 != negative_D1 else t9
 
@@ -34535,11 +34561,11 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_D1, 
 @core
 def vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l):
     t1 = fmul(s6, s7_of)
-    t2 = fadd(libdevice.fmaf(s6, s7_of, -t1), fmul(s6, s7_of_l))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s6, s7_of_l, libdevice.fmaf(s6, s7_of, -t1))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -34552,7 +34578,7 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, ne
     t4 = fsub(t1, anchor_D1)
     t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
     t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    t7 = fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    t7 = fadd(t2, t6) if libdevice.fabsf(t6) < f32(math.inf) else t2
     t8 = f32(1.0) if f32(0.0) < t7 else f32(-1.0) if t7 < f32(0.0) else f32(0.0)
     return negative_D1 if negative_D1 != negative_D1 else anchor_D1 if anchor_D1 != anchor_D1 else t8
 
@@ -34561,11 +34587,11 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_D1, ne
 @core
 def vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l):
     t1 = fmul(s8, s9_of)
-    t2 = fadd(libdevice.fmaf(s8, s9_of, -t1), fmul(s8, s9_of_l))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s8, s9_of_l, libdevice.fmaf(s8, s9_of, -t1))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -34588,20 +34614,21 @@ def vjp_eps_f32_deps_core_swap_p_ne_inf_p_ne_2_p_eq_1(
     t12 = fadd(fadd(fadd(fsub(margin, fsub(t3, t11)), fsub(s2, t11)), margin_l), s2_l)
     t13 = -fadd(fadd(fadd(fsub(t3, fsub(t6, t10)), fsub(t5, t10)), t12), -(s0_l if t4 else s1_l))
     t14 = fadd(fadd(fsub(f32(0.0), fsub(t8, t9)), fsub(t7, t9)), t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = fadd(t8, t14)
     t17 = t16 if t15 else t8
     t18 = t17 < f32(0.0) or t17 == f32(0.0) and (fsub(t14, fsub(t16, t8)) if t15 else f32(0.0)) <= f32(0.0)
     t19 = fadd(s5, s7)
     t20 = fadd(t19, s9)
-    t21 = fmul(g, t20)
-    t22 = fsub(t20, t19)
-    t23 = fsub(t19, s5)
-    t24 = fadd(fadd(fadd(fsub(s5, fsub(t19, t23)), fsub(s7, t23)), s5_l), s7_l)
-    t25 = fmul(g, fadd(fadd(fadd(fsub(t19, fsub(t20, t22)), fsub(s9, t22)), t24), s9_l))
-    t26 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t20, -t21), t25) if t18 else f32(0.0)
-    t27 = s1 if t1 else s0 if t2 else t21 if t18 else f32(0.0)
-    return fadd(t27, t26) if fsub(t26, t26) == f32(0.0) else t27
+    t21 = fsub(t20, t19)
+    t22 = fsub(t19, s5)
+    t23 = fadd(fadd(fadd(fsub(s5, fsub(t19, t22)), fsub(s7, t22)), s5_l), s7_l)
+    t24 = fmul(g, t20)
+    t25 = fadd(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(s9, t21)), t23), s9_l)
+    t26 = f32(0.0) if t2 else libdevice.fmaf(g, t25, libdevice.fmaf(g, t20, -t24)) if t18 else f32(0.0)
+    t27 = f32(0.0) if t1 else t26
+    t28 = s1 if t1 else s0 if t2 else t24 if t18 else f32(0.0)
+    return fadd(t28, t27) if libdevice.fabsf(t27) < f32(math.inf) else t28
 
 
 # s5_of = sum over D.1 of sign(eps + anchor[D.1] - positive[D.1])
@@ -37283,7 +37310,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37294,7 +37321,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i, positive_i)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + warp_width)
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37305,7 +37332,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_warp(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + warp_width)
     s9_of, s9_of_l = fwarp_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37389,16 +37416,16 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i_1 = u32(i + u32(1))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, positive_i_1)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i_2 = u32(i + u32(2))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, positive_i_2)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i_3 = u32(i + u32(3))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, positive_i_3)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + warp_width * u32(4))
     s5_of, s5_of_l = fwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37409,16 +37436,16 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i, positive_i)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i_1 = u32(i + u32(1))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i_1, positive_i_1)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i_2 = u32(i + u32(2))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i_2, positive_i_2)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i_3 = u32(i + u32(3))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i_3, positive_i_3)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + warp_width * u32(4))
     s7_of, s7_of_l = fwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37429,16 +37456,16 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i_1 = u32(i + u32(1))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, negative_i_1)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i_2 = u32(i + u32(2))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, negative_i_2)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i_3 = u32(i + u32(3))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, negative_i_3)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + warp_width * u32(4))
     s9_of, s9_of_l = fwarp_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37494,7 +37521,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37505,7 +37532,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i, positive_i)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + block_width)
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37516,7 +37543,7 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_block(
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + block_width)
     s9_of, s9_of_l = fblock_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37599,16 +37626,16 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, positive_i)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i_1 = u32(i + u32(1))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, positive_i_1)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i_2 = u32(i + u32(2))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, positive_i_2)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i_3 = u32(i + u32(3))
         s5_of_here = vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, positive_i_3)
-        s5_of, s5_of_l = fsum_step(s5_of, s5_of_l, s5_of_here, f32(0))
+        s5_of, s5_of_l = fsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + block_width * u32(4))
     s5_of, s5_of_l = fblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37619,16 +37646,16 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         positive_i, positive_i_1, positive_i_2, positive_i_3 = load4(positive, u32(at + i))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i, positive_i)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i_1 = u32(i + u32(1))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i_1, positive_i_1)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i_2 = u32(i + u32(2))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i_2, positive_i_2)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i_3 = u32(i + u32(3))
         s7_of_here = vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, negative_i_3, positive_i_3)
-        s7_of, s7_of_l = fsum_step(s7_of, s7_of_l, s7_of_here, f32(0))
+        s7_of, s7_of_l = fsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + block_width * u32(4))
     s7_of, s7_of_l = fblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37639,16 +37666,16 @@ def vjp_eps_f32_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1, anchor_i_2, anchor_i_3 = load4(anchor, u32(at + i))
         negative_i, negative_i_1, negative_i_2, negative_i_3 = load4(negative, u32(at + i))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i, negative_i)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i_1 = u32(i + u32(1))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_1, negative_i_1)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i_2 = u32(i + u32(2))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_2, negative_i_2)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i_3 = u32(i + u32(3))
         s9_of_here = vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, eps_l, anchor_i_3, negative_i_3)
-        s9_of, s9_of_l = fsum_step(s9_of, s9_of_l, s9_of_here, f32(0))
+        s9_of, s9_of_l = fsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + block_width * u32(4))
     s9_of, s9_of_l = fblock_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37703,7 +37730,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_warp(g, anchor, positive, negative, 
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, 0.0)
+        s5_of, s5_of_l = dsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + warp_width)
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37714,7 +37741,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_warp(g, anchor, positive, negative, 
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_i, positive_i)
-        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, 0.0)
+        s7_of, s7_of_l = dsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + warp_width)
     s7_of, s7_of_l = dwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37725,7 +37752,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_warp(g, anchor, positive, negative, 
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, 0.0)
+        s9_of, s9_of_l = dsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + warp_width)
     s9_of, s9_of_l = dwarp_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37791,10 +37818,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, 0.0)
+        s5_of, s5_of_l = dsum_plus(s5_of, s5_of_l, s5_of_here)
         i_1 = u32(i + u32(1))
         s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, positive_i_1)
-        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, 0.0)
+        s5_of, s5_of_l = dsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + warp_width * u32(2))
     s5_of, s5_of_l = dwarp_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37805,10 +37832,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_i, positive_i)
-        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, 0.0)
+        s7_of, s7_of_l = dsum_plus(s7_of, s7_of_l, s7_of_here)
         i_1 = u32(i + u32(1))
         s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_i_1, positive_i_1)
-        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, 0.0)
+        s7_of, s7_of_l = dsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + warp_width * u32(2))
     s7_of, s7_of_l = dwarp_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37819,10 +37846,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_warp_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, 0.0)
+        s9_of, s9_of_l = dsum_plus(s9_of, s9_of_l, s9_of_here)
         i_1 = u32(i + u32(1))
         s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, negative_i_1)
-        s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, 0.0)
+        s9_of, s9_of_l = dsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + warp_width * u32(2))
     s9_of, s9_of_l = dwarp_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37876,7 +37903,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block(g, anchor, positive, negative,
         anchor_i = load(anchor, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, 0.0)
+        s5_of, s5_of_l = dsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + block_width)
     s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37887,7 +37914,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block(g, anchor, positive, negative,
         negative_i = load(negative, u32(at + i * inner))
         positive_i = load(positive, u32(at + i * inner))
         s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_i, positive_i)
-        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, 0.0)
+        s7_of, s7_of_l = dsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + block_width)
     s7_of, s7_of_l = dblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37898,7 +37925,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block(g, anchor, positive, negative,
         anchor_i = load(anchor, u32(at + i * inner))
         negative_i = load(negative, u32(at + i * inner))
         s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, 0.0)
+        s9_of, s9_of_l = dsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + block_width)
     s9_of, s9_of_l = dblock_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -37963,10 +37990,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, positive_i)
-        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, 0.0)
+        s5_of, s5_of_l = dsum_plus(s5_of, s5_of_l, s5_of_here)
         i_1 = u32(i + u32(1))
         s5_of_here = vjp_eps_f64_s5_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, positive_i_1)
-        s5_of, s5_of_l = dsum_step(s5_of, s5_of_l, s5_of_here, 0.0)
+        s5_of, s5_of_l = dsum_plus(s5_of, s5_of_l, s5_of_here)
         i = u32(i + block_width * u32(2))
     s5_of, s5_of_l = dblock_sum(s5_of, s5_of_l)
     s5, s5_l = vjp_eps_f64_s5_core_swap_p_ne_inf_p_ne_2_p_eq_1(s4, s5_of, s5_of_l)
@@ -37977,10 +38004,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         positive_i, positive_i_1 = load2(positive, u32(at + i))
         s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_i, positive_i)
-        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, 0.0)
+        s7_of, s7_of_l = dsum_plus(s7_of, s7_of_l, s7_of_here)
         i_1 = u32(i + u32(1))
         s7_of_here = vjp_eps_f64_s7_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, negative_i_1, positive_i_1)
-        s7_of, s7_of_l = dsum_step(s7_of, s7_of_l, s7_of_here, 0.0)
+        s7_of, s7_of_l = dsum_plus(s7_of, s7_of_l, s7_of_here)
         i = u32(i + block_width * u32(2))
     s7_of, s7_of_l = dblock_sum(s7_of, s7_of_l)
     s7, s7_l = vjp_eps_f64_s7_core_swap_p_ne_inf_p_ne_2_p_eq_1(s6, s7_of, s7_of_l)
@@ -37991,10 +38018,10 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
         anchor_i, anchor_i_1 = load2(anchor, u32(at + i))
         negative_i, negative_i_1 = load2(negative, u32(at + i))
         s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i, negative_i)
-        s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, 0.0)
+        s9_of, s9_of_l = dsum_plus(s9_of, s9_of_l, s9_of_here)
         i_1 = u32(i + u32(1))
         s9_of_here = vjp_eps_f64_s9_of_core_swap_p_ne_inf_p_ne_2_p_eq_1(eps, anchor_i_1, negative_i_1)
-        s9_of, s9_of_l = dsum_step(s9_of, s9_of_l, s9_of_here, 0.0)
+        s9_of, s9_of_l = dsum_plus(s9_of, s9_of_l, s9_of_here)
         i = u32(i + block_width * u32(2))
     s9_of, s9_of_l = dblock_sum(s9_of, s9_of_l)
     s9, s9_l = vjp_eps_f64_s9_core_swap_p_ne_inf_p_ne_2_p_eq_1(s8, s9_of, s9_of_l)
@@ -38012,13 +38039,7 @@ def vjp_eps_f64_swap_p_ne_inf_p_ne_2_p_eq_1_block_wide(
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
 @core
 def value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, positive_D1):
-    t1 = fsub(anchor_D1, positive_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-positive_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, positive_D1), eps)
 
 
 # y0[D] = m0*(eps + anchor[D] - positive[D])
@@ -38026,47 +38047,40 @@ def value_f32_m0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, positiv
 def value_f32_y0_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m0, anchor_D, positive_D):
     t1 = fsub(anchor_D, positive_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m0, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-positive_D, t5))
-    t7 = fmul(m0, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m0, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-positive_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m0)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m0)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s0 = sum over D.1 of Abs(y0[D.1])**p
 @core
 def value_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t1 = -y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return powf_sum(t5, t6, t9, t10), t12
 
 
 # m1 = scale over D.1 of eps + anchor[D.1] - negative[D.1]
 @core
 def value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, negative_D1):
-    t1 = fsub(anchor_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = fsub(t1, anchor_D1)
-    t5 = fadd(fsub(anchor_D1, fsub(t1, t4)), fsub(-negative_D1, t4))
-    t6 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l)
-    return fadd(t2, t6) if fsub(t6, t6) == f32(0.0) else t2
+    return fadd(fsub(anchor_D1, negative_D1), eps)
 
 
 # y1[D] = m1*(eps + anchor[D] - negative[D])
@@ -38074,48 +38088,40 @@ def value_f32_m1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, anchor_D1, negativ
 def value_f32_y1_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m1, anchor_D, negative_D):
     t1 = fsub(anchor_D, negative_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m1, t2)
-    t4 = fsub(t2, t1)
-    t5 = fsub(t1, anchor_D)
-    t6 = fadd(fsub(anchor_D, fsub(t1, t5)), fsub(-negative_D, t5))
-    t7 = fmul(m1, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t6), eps_l))
-    t8 = fadd(libdevice.fmaf(m1, t2, -t3), t7)
-    t9 = fsub(t8, t8) == f32(0.0)
-    t10 = fadd(t3, t8)
-    t11 = t10 if t9 else t3
-    t12 = (fsub(t8, fsub(t10, t3)) if t9 else f32(0.0)) if fsub(t11, t11) == f32(0.0) else f32(0.0)
-    return t11, t12
+    t3 = fsub(t2, t1)
+    t4 = fsub(t1, anchor_D)
+    t5 = fadd(fsub(anchor_D, fsub(t1, t4)), fsub(-negative_D, t4))
+    t6 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t5), eps_l), m1)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fmul(t2, m1)
+    t9 = fadd(t8, t6)
+    t10 = t9 if t7 else t8
+    t11 = (fsub(t6, fsub(t9, t8)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s1 = sum over D.1 of Abs(y1[D.1])**p
 @core
 def value_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t1 = -y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return powf_sum(t5, t6, t9, t10), t12
 
 
 # m2 = scale over D.1 of eps - negative[D.1] + positive[D.1]
 @core
 def value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_D1, positive_D1):
-    t1 = fsub(positive_D1, negative_D1)
-    t2 = fadd(t1, eps)
-    t3 = fsub(t2, t1)
-    t4 = -negative_D1
-    t5 = fsub(t1, t4)
-    t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D1, t5))
-    t7 = fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l)
-    return fadd(t2, t7) if fsub(t7, t7) == f32(0.0) else t2
+    return fadd(fsub(positive_D1, negative_D1), eps)
 
 
 # y2[D] = m2*(eps - negative[D] + positive[D])
@@ -38123,86 +38129,86 @@ def value_f32_m2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, negative_D1, posit
 def value_f32_y2_core_swap_p_ne_inf_p_ne_2_p_ne_1(eps, eps_l, m2, negative_D, positive_D):
     t1 = fsub(positive_D, negative_D)
     t2 = fadd(t1, eps)
-    t3 = fmul(m2, t2)
-    t4 = fsub(t2, t1)
-    t5 = -negative_D
-    t6 = fsub(t1, t5)
-    t7 = fadd(fsub(t5, fsub(t1, t6)), fsub(positive_D, t6))
-    t8 = fmul(m2, fadd(fadd(fadd(fsub(t1, fsub(t2, t4)), fsub(eps, t4)), t7), eps_l))
-    t9 = fadd(libdevice.fmaf(m2, t2, -t3), t8)
-    t10 = fsub(t9, t9) == f32(0.0)
-    t11 = fadd(t3, t9)
-    t12 = t11 if t10 else t3
-    t13 = (fsub(t9, fsub(t11, t3)) if t10 else f32(0.0)) if fsub(t12, t12) == f32(0.0) else f32(0.0)
-    return t12, t13
+    t3 = fsub(t2, t1)
+    t4 = -negative_D
+    t5 = fsub(t1, t4)
+    t6 = fadd(fsub(t4, fsub(t1, t5)), fsub(positive_D, t5))
+    t7 = fmul(fadd(fadd(fadd(fsub(t1, fsub(t2, t3)), fsub(eps, t3)), t6), eps_l), m2)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fmul(t2, m2)
+    t10 = fadd(t9, t7)
+    t11 = t10 if t8 else t9
+    t12 = (fsub(t7, fsub(t10, t9)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
+    return t11, t12
 
 
 # s2 = sum over D.1 of Abs(y2[D.1])**p
 @core
 def value_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t1 = -y2_D1_l if y2_D1 < f32(0.0) else y2_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = t11 if fsub(t11, t11) == f32(0.0) else f32(0.0)
+    t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return powf_sum(t5, t6, t9, t10), t12
 
 
 # out = first_max(margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0, 0)
 @core
 def value_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, margin_l, p, p_l, s0, s0_l, s1, s1_l, s2, s2_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = fdiv(t18, m1)
-    t20 = fsub(s2_l, s2_l) == f32(0.0)
-    t21 = fadd(s2, s2_l)
-    t22 = t21 if t20 else s2
-    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
-    t24 = powf_sum(t22, t23, t9, t10)
-    t25 = fdiv(t24, m2)
-    t26 = t19 < t25
-    t27 = -(t19 if t26 else t25)
-    t28 = fadd(t13, t27)
-    t29 = fsub(t28, t13)
-    t30 = fsub(t13, margin)
-    t31 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t32 = fadd(fadd(fadd(fsub(margin, fsub(t13, t30)), fsub(t12, t30)), margin_l), t31)
-    t33 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
-    t34 = inverse(m1 if t26 else m2)
-    t35 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t33), t34)
-    t36 = -(t35 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t33), t34))
-    t37 = fadd(fadd(fadd(fsub(t13, fsub(t28, t29)), fsub(t27, t29)), t32), t36)
-    t38 = t28 < f32(0.0) or t28 == f32(0.0) and t37 < f32(0.0)
-    t39 = f32(0.0) if t38 else t37
-    t40 = fsub(t39, t39) == f32(0.0)
-    t41 = f32(0.0) if t38 else t28
-    t42 = fadd(t41, t39)
-    t43 = fsub(t39, fsub(t42, t41)) if t40 else f32(0.0)
-    t44 = t42 if t40 else t41
-    return fadd(t44, t43) if fsub(t43, t43) == f32(0.0) else t44
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum(t3, t4, t10, t11)
+    t13 = fdiv(t12, m0)
+    t14 = fadd(margin, t13)
+    t15 = libdevice.fabsf(s1_l) < f32(math.inf)
+    t16 = fadd(s1, s1_l)
+    t17 = t16 if t15 else s1
+    t18 = fsub(s1_l, fsub(t16, s1)) if t15 else f32(0.0)
+    t19 = powf_sum(t17, t18, t10, t11)
+    t20 = fdiv(t19, m1)
+    t21 = libdevice.fabsf(s2_l) < f32(math.inf)
+    t22 = fadd(s2, s2_l)
+    t23 = t22 if t21 else s2
+    t24 = fsub(s2_l, fsub(t22, s2)) if t21 else f32(0.0)
+    t25 = powf_sum(t23, t24, t10, t11)
+    t26 = fdiv(t25, m2)
+    t27 = t20 < t26
+    t28 = -(t20 if t27 else t26)
+    t29 = fadd(t14, t28)
+    t30 = fsub(t29, t14)
+    t31 = fsub(t14, margin)
+    t32 = fadd(libdevice.fmaf(-t13, m0, t12), powf_sum_low(t3, t4, t10, t11))
+    t33 = libdevice.fmaf(t32, inverse(m0), fadd(fadd(fsub(margin, fsub(t14, t31)), fsub(t13, t31)), margin_l))
+    t34 = powf_sum_low(t17 if t27 else t23, t18 if t27 else t24, t10, t11)
+    t35 = inverse(m1 if t27 else m2)
+    t36 = fmul(fadd(libdevice.fmaf(-t20, m1, t19), t34), t35)
+    t37 = -(t36 if t27 else fmul(fadd(libdevice.fmaf(-t26, m2, t25), t34), t35))
+    t38 = fadd(fadd(fadd(fsub(t14, fsub(t29, t30)), fsub(t28, t30)), t33), t37)
+    t39 = t29 < f32(0.0) or t29 == f32(0.0) and t38 < f32(0.0)
+    t40 = f32(0.0) if t39 else t38
+    t41 = libdevice.fabsf(t40) < f32(math.inf)
+    t42 = f32(0.0) if t39 else t29
+    t43 = fadd(t42, t40)
+    t44 = fsub(t40, fsub(t43, t42)) if t41 else f32(0.0)
+    t45 = t43 if t41 else t42
+    return fadd(t45, t44) if libdevice.fabsf(t44) < f32(math.inf) else t45
 
 
 # m0 = scale over D.1 of eps + anchor[D.1] - positive[D.1]
@@ -38384,67 +38390,73 @@ def value_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0, m1, m2, margin, p, s0, s0
 # e0 = s1**(1/p)
 @core
 def vjp_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s1, s1_l):
-    t1 = fsub(s1_l, s1_l) == f32(0.0)
+    t1 = libdevice.fabsf(s1_l) < f32(math.inf)
     t2 = fadd(s1, s1_l)
     t3 = t2 if t1 else s1
     t4 = fsub(s1_l, fsub(t2, s1)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum_low(t3, t4, t10, t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = powf_sum(t3, t4, t10, t11)
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # e1 = s2**(1/p)
 @core
 def vjp_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s2, s2_l):
-    t1 = fsub(s2_l, s2_l) == f32(0.0)
+    t1 = libdevice.fabsf(s2_l) < f32(math.inf)
     t2 = fadd(s2, s2_l)
     t3 = t2 if t1 else s2
     t4 = fsub(s2_l, fsub(t2, s2)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum_low(t3, t4, t10, t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = powf_sum(t3, t4, t10, t11)
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # e2 = s0**(1/p)
 @core
 def vjp_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s0, s0_l):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum_low(t3, t4, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
-    t13 = powf_sum(t3, t4, t9, t10)
-    t14 = fadd(t13, t11)
-    t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum_low(t3, t4, t10, t11)
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = powf_sum(t3, t4, t10, t11)
+    t15 = fadd(t14, t12)
+    t16 = t15 if t13 else t14
+    t17 = fsub(t12, fsub(t15, t14)) if t13 else f32(0.0)
+    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
+    return t16, t18
 
 
 # s4 = (-(0 if e0/m1 < e1/m2 else ((0 if Eq(s2, 0) else s2**(-1 + 1/p))/p if e1/m2 < e0/m1 else (0 if Eq(s2, 0)
@@ -38468,64 +38480,67 @@ def vjp_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = -t5
     t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
     t19 = -t6
     t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
     t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t11, t22)
     t25 = t24 if t23 else t11
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(t5, t19)
     t28 = fsub(t27, t5)
     t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = t31 if t30 else t27
     t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
     t34 = fadd(t6, t17)
     t35 = fsub(t34, t6)
     t36 = fadd(fadd(fadd(fsub(t6, fsub(t34, t35)), fsub(t17, t35)), t20), -t18)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t34, t36)
     t39 = t38 if t37 else t34
     t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) < f32(0.0)
     t41 = fadd(s2, f32(-0.0))
     t42 = fsub(t41, s2)
     t43 = fadd(fadd(fsub(s2, fsub(t41, t42)), fsub(f32(-0.0), t42)), s2_l)
-    t44 = fsub(t43, t43) == f32(0.0)
+    t44 = libdevice.fabsf(t43) < f32(math.inf)
     t45 = fadd(t41, t43)
     t46 = (t45 if t44 else t41) == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) == f32(0.0)
-    t47 = fsub(s2_l, s2_l) == f32(0.0)
+    t47 = libdevice.fabsf(s2_l) < f32(math.inf)
     t48 = fadd(s2, s2_l)
     t49 = t48 if t47 else s2
     t50 = fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0)
     t51 = fdiv(f32(1.0), p)
-    t52 = fadd(t51, f32(-1.0))
-    t53 = fsub(t52, t51)
-    t54 = inverse(p)
-    t55 = fmul(fsub(libdevice.fmaf(-t51, p, f32(1.0)), fmul(t51, p_l)), t54)
-    t56 = fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(f32(-1.0), t53)), t55)
-    t57 = fsub(t56, t56) == f32(0.0)
-    t58 = fadd(t52, t56)
-    t59 = t58 if t57 else t52
-    t60 = fsub(t56, fsub(t58, t52)) if t57 else f32(0.0)
-    t61 = f32(0.0) if t46 else powf_sum(t49, t50, t59, t60)
-    t62 = fdiv(t61, p)
-    t63 = fadd(libdevice.fmaf(-t62, p, t61), f32(0.0) if t46 else powf_sum_low(t49, t50, t59, t60))
-    t64 = fmul(fsub(t63, fmul(t62, p_l)), t54)
-    t65 = f32(0.0) if t2 else -(f32(0.0) if t33 else t64 if t40 else fmul(t64, f32(0.5))) if t26 else f32(0.0)
-    t66 = f32(0.0) if t1 else t65
-    t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e0 if t2 else -(f32(0.0) if t33 else t62 if t40 else fmul(t62, f32(0.5))) if t26 else f32(0.0)
-    t69 = e1 if t1 else t68
-    t70 = fadd(t69, t66)
-    t71 = t70 if t67 else t69
-    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
-    return t71, t72
+    t52 = -t51
+    t53 = inverse(p)
+    t54 = fadd(t51, f32(-1.0))
+    t55 = fsub(t54, t51)
+    t56 = libdevice.fmaf(t52, p_l, libdevice.fmaf(t52, p, f32(1.0)))
+    t57 = libdevice.fmaf(t56, t53, fadd(fsub(t51, fsub(t54, t55)), fsub(f32(-1.0), t55)))
+    t58 = libdevice.fabsf(t57) < f32(math.inf)
+    t59 = fadd(t54, t57)
+    t60 = t59 if t58 else t54
+    t61 = fsub(t57, fsub(t59, t54)) if t58 else f32(0.0)
+    t62 = f32(0.0) if t46 else powf_sum(t49, t50, t60, t61)
+    t63 = fdiv(t62, p)
+    t64 = -t63
+    t65 = fadd(libdevice.fmaf(t64, p, t62), f32(0.0) if t46 else powf_sum_low(t49, t50, t60, t61))
+    t66 = fmul(libdevice.fmaf(t64, p_l, t65), t53)
+    t67 = f32(0.0) if t2 else -(f32(0.0) if t33 else t66 if t40 else fmul(t66, f32(0.5))) if t26 else f32(0.0)
+    t68 = f32(0.0) if t1 else t67
+    t69 = libdevice.fabsf(t68) < f32(math.inf)
+    t70 = e0 if t2 else -(f32(0.0) if t33 else t63 if t40 else fmul(t63, f32(0.5))) if t26 else f32(0.0)
+    t71 = e1 if t1 else t70
+    t72 = fadd(t71, t68)
+    t73 = t72 if t69 else t71
+    t74 = fsub(t68, fsub(t72, t71)) if t69 else f32(0.0)
+    t75 = t74 if libdevice.fabsf(t73) < f32(math.inf) else f32(0.0)
+    return t73, t75
 
 
 # s5 = (-((0 if Eq(s1, 0) else s1**(-1 + 1/p))/p if e0/m1 < e1/m2 else (0 if e1/m2 < e0/m1 else (0 if Eq(s1, 0)
@@ -38549,64 +38564,67 @@ def vjp_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = -t5
     t18 = fmul(fadd(libdevice.fmaf(t17, m1, e0), e0_l), inverse(m1))
     t19 = -t6
     t20 = fmul(fadd(libdevice.fmaf(t19, m2, e1), e1_l), inverse(m2))
     t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t11, t22)
     t25 = t24 if t23 else t11
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(t5, t19)
     t28 = fsub(t27, t5)
     t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = t31 if t30 else t27
     t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
     t34 = fadd(s1, f32(-0.0))
     t35 = fsub(t34, s1)
     t36 = fadd(fadd(fsub(s1, fsub(t34, t35)), fsub(f32(-0.0), t35)), s1_l)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t34, t36)
     t39 = (t38 if t37 else t34) == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) == f32(0.0)
-    t40 = fsub(s1_l, s1_l) == f32(0.0)
+    t40 = libdevice.fabsf(s1_l) < f32(math.inf)
     t41 = fadd(s1, s1_l)
     t42 = t41 if t40 else s1
     t43 = fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0)
     t44 = fdiv(f32(1.0), p)
-    t45 = fadd(t44, f32(-1.0))
-    t46 = fsub(t45, t44)
-    t47 = inverse(p)
-    t48 = fmul(fsub(libdevice.fmaf(-t44, p, f32(1.0)), fmul(t44, p_l)), t47)
-    t49 = fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(f32(-1.0), t46)), t48)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = fadd(t45, t49)
-    t52 = t51 if t50 else t45
-    t53 = fsub(t49, fsub(t51, t45)) if t50 else f32(0.0)
-    t54 = f32(0.0) if t39 else powf_sum(t42, t43, t52, t53)
-    t55 = fdiv(t54, p)
-    t56 = fadd(libdevice.fmaf(-t55, p, t54), f32(0.0) if t39 else powf_sum_low(t42, t43, t52, t53))
-    t57 = fmul(fsub(t56, fmul(t55, p_l)), t47)
-    t58 = fadd(t6, t17)
-    t59 = fsub(t58, t6)
-    t60 = fadd(fadd(fadd(fsub(t6, fsub(t58, t59)), fsub(t17, t59)), t20), -t18)
-    t61 = fsub(t60, t60) == f32(0.0)
-    t62 = fadd(t58, t60)
-    t63 = t62 if t61 else t58
-    t64 = t63 < f32(0.0) or t63 == f32(0.0) and (fsub(t60, fsub(t62, t58)) if t61 else f32(0.0)) < f32(0.0)
-    t65 = f32(0.0) if t2 else -(t57 if t33 else f32(0.0) if t64 else fmul(t57, f32(0.5))) if t26 else f32(0.0)
-    t66 = f32(0.0) if t1 else t65
-    t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e0 if t2 else -(t55 if t33 else f32(0.0) if t64 else fmul(t55, f32(0.5))) if t26 else f32(0.0)
-    t69 = e1 if t1 else t68
-    t70 = fadd(t69, t66)
-    t71 = t70 if t67 else t69
-    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
-    return t71, t72
+    t45 = -t44
+    t46 = inverse(p)
+    t47 = fadd(t44, f32(-1.0))
+    t48 = fsub(t47, t44)
+    t49 = libdevice.fmaf(t45, p_l, libdevice.fmaf(t45, p, f32(1.0)))
+    t50 = libdevice.fmaf(t49, t46, fadd(fsub(t44, fsub(t47, t48)), fsub(f32(-1.0), t48)))
+    t51 = libdevice.fabsf(t50) < f32(math.inf)
+    t52 = fadd(t47, t50)
+    t53 = t52 if t51 else t47
+    t54 = fsub(t50, fsub(t52, t47)) if t51 else f32(0.0)
+    t55 = f32(0.0) if t39 else powf_sum(t42, t43, t53, t54)
+    t56 = fdiv(t55, p)
+    t57 = -t56
+    t58 = fadd(libdevice.fmaf(t57, p, t55), f32(0.0) if t39 else powf_sum_low(t42, t43, t53, t54))
+    t59 = fmul(libdevice.fmaf(t57, p_l, t58), t46)
+    t60 = fadd(t6, t17)
+    t61 = fsub(t60, t6)
+    t62 = fadd(fadd(fadd(fsub(t6, fsub(t60, t61)), fsub(t17, t61)), t20), -t18)
+    t63 = libdevice.fabsf(t62) < f32(math.inf)
+    t64 = fadd(t60, t62)
+    t65 = t64 if t63 else t60
+    t66 = t65 < f32(0.0) or t65 == f32(0.0) and (fsub(t62, fsub(t64, t60)) if t63 else f32(0.0)) < f32(0.0)
+    t67 = f32(0.0) if t2 else -(t59 if t33 else f32(0.0) if t66 else fmul(t59, f32(0.5))) if t26 else f32(0.0)
+    t68 = f32(0.0) if t1 else t67
+    t69 = libdevice.fabsf(t68) < f32(math.inf)
+    t70 = e0 if t2 else -(t56 if t33 else f32(0.0) if t66 else fmul(t56, f32(0.5))) if t26 else f32(0.0)
+    t71 = e1 if t1 else t70
+    t72 = fadd(t71, t68)
+    t73 = t72 if t69 else t71
+    t74 = fsub(t68, fsub(t72, t71)) if t69 else f32(0.0)
+    t75 = t74 if libdevice.fabsf(t73) < f32(math.inf) else f32(0.0)
+    return t73, t75
 
 
 # s6 = ((0 if Eq(s0, 0) else s0**(-1 + 1/p))/p if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0 else 0)
@@ -38629,53 +38647,57 @@ def vjp_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fadd(s0, f32(-0.0))
     t27 = fsub(t26, s0)
     t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
-    t29 = fsub(t28, t28) == f32(0.0)
+    t29 = libdevice.fabsf(t28) < f32(math.inf)
     t30 = fadd(t26, t28)
     t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
-    t32 = fsub(s0_l, s0_l) == f32(0.0)
+    t32 = libdevice.fabsf(s0_l) < f32(math.inf)
     t33 = fadd(s0, s0_l)
     t34 = t33 if t32 else s0
     t35 = fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0)
     t36 = fdiv(f32(1.0), p)
-    t37 = fadd(t36, f32(-1.0))
-    t38 = fsub(t37, t36)
-    t39 = inverse(p)
-    t40 = fmul(fsub(libdevice.fmaf(-t36, p, f32(1.0)), fmul(t36, p_l)), t39)
-    t41 = fadd(fadd(fsub(t36, fsub(t37, t38)), fsub(f32(-1.0), t38)), t40)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t37, t41)
-    t44 = t43 if t42 else t37
-    t45 = fsub(t41, fsub(t43, t37)) if t42 else f32(0.0)
-    t46 = f32(0.0) if t31 else powf_sum(t34, t35, t44, t45)
-    t47 = fdiv(t46, p)
-    t48 = fadd(libdevice.fmaf(-t47, p, t46), f32(0.0) if t31 else powf_sum_low(t34, t35, t44, t45))
-    t49 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t48, fmul(t47, p_l)), t39) if t25 else f32(0.0)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = e1 if t1 else e0 if t2 else t47 if t25 else f32(0.0)
-    t52 = fadd(t51, t49)
-    t53 = t52 if t50 else t51
-    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
-    return t53, t54
+    t37 = -t36
+    t38 = inverse(p)
+    t39 = fadd(t36, f32(-1.0))
+    t40 = fsub(t39, t36)
+    t41 = libdevice.fmaf(t37, p_l, libdevice.fmaf(t37, p, f32(1.0)))
+    t42 = libdevice.fmaf(t41, t38, fadd(fsub(t36, fsub(t39, t40)), fsub(f32(-1.0), t40)))
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
+    t44 = fadd(t39, t42)
+    t45 = t44 if t43 else t39
+    t46 = fsub(t42, fsub(t44, t39)) if t43 else f32(0.0)
+    t47 = f32(0.0) if t31 else powf_sum(t34, t35, t45, t46)
+    t48 = fdiv(t47, p)
+    t49 = -t48
+    t50 = fadd(libdevice.fmaf(t49, p, t47), f32(0.0) if t31 else powf_sum_low(t34, t35, t45, t46))
+    t51 = f32(0.0) if t2 else fmul(libdevice.fmaf(t49, p_l, t50), t38) if t25 else f32(0.0)
+    t52 = f32(0.0) if t1 else t51
+    t53 = libdevice.fabsf(t52) < f32(math.inf)
+    t54 = e1 if t1 else e0 if t2 else t48 if t25 else f32(0.0)
+    t55 = fadd(t54, t52)
+    t56 = t55 if t53 else t54
+    t57 = fsub(t52, fsub(t55, t54)) if t53 else f32(0.0)
+    t58 = t57 if libdevice.fabsf(t56) < f32(math.inf) else f32(0.0)
+    return t56, t58
 
 
 # e3[D] = Abs(y1[D])**(p - 1)
 @core
 def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t1 = -y1_D_l if y1_D < f32(0.0) else y1_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -38683,24 +38705,25 @@ def vjp_f32_e3_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum_low(t5, t6, t12, t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = powf_sum(t5, t6, t12, t13)
     t17 = fadd(t16, t14)
     t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t19 = fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)
+    t20 = t19 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
+    return t18, t20
 
 
 # e4[D] = Abs(y0[D])**(p - 1)
 @core
 def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t1 = -y0_D_l if y0_D < f32(0.0) else y0_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -38708,17 +38731,18 @@ def vjp_f32_e4_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum_low(t5, t6, t12, t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = powf_sum(t5, t6, t12, t13)
     t17 = fadd(t16, t14)
     t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t19 = fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)
+    t20 = t19 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
+    return t18, t20
 
 
 # danchor[D] = (g*(p*s5*sign(y1[D])*e3[D] + p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >= 0
@@ -38767,45 +38791,47 @@ def vjp_f32_danchor_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fmul(e3_D, p)
     t27 = fmul(t26, s5)
-    t28 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t28 = fadd(y1_D, y1_D_l) if libdevice.fabsf(y1_D_l) < f32(math.inf) else y1_D
     t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
     t30 = fmul(t27, t29)
     t31 = fmul(e4_D, p)
     t32 = fmul(t31, s6)
-    t33 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t33 = fadd(y0_D, y0_D_l) if libdevice.fabsf(y0_D_l) < f32(math.inf) else y0_D
     t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
     t35 = fmul(t32, t34)
     t36 = fadd(t30, t35)
-    t37 = fmul(g, t36)
-    t38 = fsub(t36, t30)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t26), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s5)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t26, s5, -t27), fmul(t26, s5_l)), t39), t29)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(e4_D, p, -t31), fmul(e4_D, p_l)), fmul(e4_D_l, p)), s6)
-    t42 = fmul(fadd(fadd(libdevice.fmaf(t31, s6, -t32), fmul(t31, s6_l)), t41), t34)
-    t43 = fadd(fadd(fsub(t30, fsub(t36, t38)), fsub(t35, t38)), fadd(libdevice.fmaf(t27, t29, -t30), t40))
-    t44 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t43, fadd(libdevice.fmaf(t32, t34, -t35), t42))))
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t25 else f32(0.0)
-    t46 = e1 if t1 else e0 if t2 else t37 if t25 else f32(0.0)
-    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
+    t37 = fsub(t36, t30)
+    t38 = libdevice.fmaf(e3_D_l, p, libdevice.fmaf(e3_D, p_l, libdevice.fmaf(e3_D, p, -t26)))
+    t39 = libdevice.fmaf(t38, s5, libdevice.fmaf(t26, s5_l, libdevice.fmaf(t26, s5, -t27)))
+    t40 = libdevice.fmaf(t39, t29, libdevice.fmaf(t27, t29, -t30))
+    t41 = libdevice.fmaf(e4_D_l, p, libdevice.fmaf(e4_D, p_l, libdevice.fmaf(e4_D, p, -t31)))
+    t42 = libdevice.fmaf(t41, s6, libdevice.fmaf(t31, s6_l, libdevice.fmaf(t31, s6, -t32)))
+    t43 = fadd(fadd(fsub(t30, fsub(t36, t37)), fsub(t35, t37)), t40)
+    t44 = fmul(g, t36)
+    t45 = fadd(t43, libdevice.fmaf(t42, t34, libdevice.fmaf(t32, t34, -t35)))
+    t46 = f32(0.0) if t2 else libdevice.fmaf(g, t45, libdevice.fmaf(g, t36, -t44)) if t25 else f32(0.0)
+    t47 = f32(0.0) if t1 else t46
+    t48 = e1 if t1 else e0 if t2 else t44 if t25 else f32(0.0)
+    return fadd(t48, t47) if libdevice.fabsf(t47) < f32(math.inf) else t48
 
 
 # e5[D] = Abs(y2[D])**(p - 1)
 @core
 def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t1 = -y2_D_l if y2_D < f32(0.0) else y2_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -38813,17 +38839,18 @@ def vjp_f32_e5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum_low(t5, t6, t12, t13)
-    t15 = fsub(t14, t14) == f32(0.0)
+    t15 = libdevice.fabsf(t14) < f32(math.inf)
     t16 = powf_sum(t5, t6, t12, t13)
     t17 = fadd(t16, t14)
     t18 = t17 if t15 else t16
-    t19 = (fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)) if fsub(t18, t18) == f32(0.0) else f32(0.0)
-    return t18, t19
+    t19 = fsub(t14, fsub(t17, t16)) if t15 else f32(0.0)
+    t20 = t19 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
+    return t18, t20
 
 
 # dpositive[D] = (g*(p*s4*sign(y2[D])*e5[D] - p*s6*sign(y0[D])*e4[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2) >=
@@ -38872,38 +38899,40 @@ def vjp_f32_dpositive_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fmul(e4_D, p)
     t27 = fmul(t26, s6)
-    t28 = fadd(y0_D, y0_D_l) if fsub(y0_D_l, y0_D_l) == f32(0.0) else y0_D
+    t28 = fadd(y0_D, y0_D_l) if libdevice.fabsf(y0_D_l) < f32(math.inf) else y0_D
     t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
     t30 = -fmul(t27, t29)
     t31 = fmul(e5_D, p)
     t32 = fmul(t31, s4)
-    t33 = fadd(y2_D, y2_D_l) if fsub(y2_D_l, y2_D_l) == f32(0.0) else y2_D
+    t33 = fadd(y2_D, y2_D_l) if libdevice.fabsf(y2_D_l) < f32(math.inf) else y2_D
     t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
     t35 = fmul(t32, t34)
     t36 = fadd(t30, t35)
-    t37 = fmul(g, t36)
-    t38 = fsub(t36, t30)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(e4_D, p, -t26), fmul(e4_D, p_l)), fmul(e4_D_l, p)), s6)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t26, s6, -t27), fmul(t26, s6_l)), t39), t29)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(e5_D, p, -t31), fmul(e5_D, p_l)), fmul(e5_D_l, p)), s4)
-    t42 = fmul(fadd(fadd(libdevice.fmaf(t31, s4, -t32), fmul(t31, s4_l)), t41), t34)
-    t43 = fadd(fadd(fsub(t30, fsub(t36, t38)), fsub(t35, t38)), -fadd(libdevice.fmaf(t27, t29, t30), t40))
-    t44 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t43, fadd(libdevice.fmaf(t32, t34, -t35), t42))))
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t25 else f32(0.0)
-    t46 = e1 if t1 else e0 if t2 else t37 if t25 else f32(0.0)
-    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
+    t37 = fsub(t36, t30)
+    t38 = libdevice.fmaf(e4_D_l, p, libdevice.fmaf(e4_D, p_l, libdevice.fmaf(e4_D, p, -t26)))
+    t39 = libdevice.fmaf(t38, s6, libdevice.fmaf(t26, s6_l, libdevice.fmaf(t26, s6, -t27)))
+    t40 = -libdevice.fmaf(t39, t29, libdevice.fmaf(t27, t29, t30))
+    t41 = libdevice.fmaf(e5_D_l, p, libdevice.fmaf(e5_D, p_l, libdevice.fmaf(e5_D, p, -t31)))
+    t42 = libdevice.fmaf(t41, s4, libdevice.fmaf(t31, s4_l, libdevice.fmaf(t31, s4, -t32)))
+    t43 = fadd(fadd(fsub(t30, fsub(t36, t37)), fsub(t35, t37)), t40)
+    t44 = fmul(g, t36)
+    t45 = fadd(t43, libdevice.fmaf(t42, t34, libdevice.fmaf(t32, t34, -t35)))
+    t46 = f32(0.0) if t2 else libdevice.fmaf(g, t45, libdevice.fmaf(g, t36, -t44)) if t25 else f32(0.0)
+    t47 = f32(0.0) if t1 else t46
+    t48 = e1 if t1 else e0 if t2 else t44 if t25 else f32(0.0)
+    return fadd(t48, t47) if libdevice.fabsf(t47) < f32(math.inf) else t48
 
 
 # dnegative[D] = (g*(-p*s4*sign(y2[D])*e5[D] - p*s5*sign(y1[D])*e3[D]) if e2/m0 + margin - minimum(e0/m1, e1/m2)
@@ -38952,38 +38981,40 @@ def vjp_f32_dnegative_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fmul(e3_D, p)
     t27 = fmul(t26, s5)
-    t28 = fadd(y1_D, y1_D_l) if fsub(y1_D_l, y1_D_l) == f32(0.0) else y1_D
+    t28 = fadd(y1_D, y1_D_l) if libdevice.fabsf(y1_D_l) < f32(math.inf) else y1_D
     t29 = f32(1.0) if f32(0.0) < t28 else f32(-1.0) if t28 < f32(0.0) else f32(0.0)
     t30 = -fmul(t27, t29)
     t31 = fmul(e5_D, p)
     t32 = fmul(t31, s4)
-    t33 = fadd(y2_D, y2_D_l) if fsub(y2_D_l, y2_D_l) == f32(0.0) else y2_D
+    t33 = fadd(y2_D, y2_D_l) if libdevice.fabsf(y2_D_l) < f32(math.inf) else y2_D
     t34 = f32(1.0) if f32(0.0) < t33 else f32(-1.0) if t33 < f32(0.0) else f32(0.0)
     t35 = -fmul(t32, t34)
     t36 = fadd(t30, t35)
-    t37 = fmul(g, t36)
-    t38 = fsub(t36, t30)
-    t39 = fmul(fadd(fadd(libdevice.fmaf(e3_D, p, -t26), fmul(e3_D, p_l)), fmul(e3_D_l, p)), s5)
-    t40 = fmul(fadd(fadd(libdevice.fmaf(t26, s5, -t27), fmul(t26, s5_l)), t39), t29)
-    t41 = fmul(fadd(fadd(libdevice.fmaf(e5_D, p, -t31), fmul(e5_D, p_l)), fmul(e5_D_l, p)), s4)
-    t42 = fmul(fadd(fadd(libdevice.fmaf(t31, s4, -t32), fmul(t31, s4_l)), t41), t34)
-    t43 = fadd(fadd(fsub(t30, fsub(t36, t38)), fsub(t35, t38)), -fadd(libdevice.fmaf(t27, t29, t30), t40))
-    t44 = fadd(libdevice.fmaf(g, t36, -t37), fmul(g, fadd(t43, -fadd(libdevice.fmaf(t32, t34, t35), t42))))
-    t45 = f32(0.0) if t1 else f32(0.0) if t2 else t44 if t25 else f32(0.0)
-    t46 = e1 if t1 else e0 if t2 else t37 if t25 else f32(0.0)
-    return fadd(t46, t45) if fsub(t45, t45) == f32(0.0) else t46
+    t37 = fsub(t36, t30)
+    t38 = libdevice.fmaf(e3_D_l, p, libdevice.fmaf(e3_D, p_l, libdevice.fmaf(e3_D, p, -t26)))
+    t39 = libdevice.fmaf(t38, s5, libdevice.fmaf(t26, s5_l, libdevice.fmaf(t26, s5, -t27)))
+    t40 = -libdevice.fmaf(t39, t29, libdevice.fmaf(t27, t29, t30))
+    t41 = libdevice.fmaf(e5_D_l, p, libdevice.fmaf(e5_D, p_l, libdevice.fmaf(e5_D, p, -t31)))
+    t42 = libdevice.fmaf(t41, s4, libdevice.fmaf(t31, s4_l, libdevice.fmaf(t31, s4, -t32)))
+    t43 = fadd(fadd(fsub(t30, fsub(t36, t37)), fsub(t35, t37)), t40)
+    t44 = fmul(g, t36)
+    t45 = fadd(t43, -libdevice.fmaf(t42, t34, libdevice.fmaf(t32, t34, t35)))
+    t46 = f32(0.0) if t2 else libdevice.fmaf(g, t45, libdevice.fmaf(g, t36, -t44)) if t25 else f32(0.0)
+    t47 = f32(0.0) if t1 else t46
+    t48 = e1 if t1 else e0 if t2 else t44 if t25 else f32(0.0)
+    return fadd(t48, t47) if libdevice.fabsf(t47) < f32(math.inf) else t48
 
 
 # e0 = s1**(1/p)
@@ -39555,19 +39586,19 @@ def value_and_grad_f32_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, 
     t8 = fsub(t7, t2)
     t9 = fsub(t2, margin)
     t10 = fadd(fadd(fsub(margin, fsub(t2, t9)), fsub(t1, t9)), margin_l)
-    t11 = fadd(t10, fmul(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0)))
+    t11 = libdevice.fmaf(fadd(libdevice.fmaf(-t1, m0, e2), e2_l), inverse(m0), t10)
     t12 = inverse(m1 if t5 else m2)
     t13 = fmul(fadd(libdevice.fmaf(-t3, m1, e0), e0_l), t12)
     t14 = -(t13 if t5 else fmul(fadd(libdevice.fmaf(-t4, m2, e1), e1_l), t12))
     t15 = fadd(fadd(fadd(fsub(t2, fsub(t7, t8)), fsub(t6, t8)), t11), t14)
     t16 = t7 < f32(0.0) or t7 == f32(0.0) and t15 < f32(0.0)
     t17 = f32(0.0) if t16 else t15
-    t18 = fsub(t17, t17) == f32(0.0)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
     t19 = f32(0.0) if t16 else t7
     t20 = fadd(t19, t17)
     t21 = fsub(t17, fsub(t20, t19)) if t18 else f32(0.0)
     t22 = t20 if t18 else t19
-    return fadd(t22, t21) if fsub(t21, t21) == f32(0.0) else t22
+    return fadd(t22, t21) if libdevice.fabsf(t21) < f32(math.inf) else t22
 
 
 # out = first_max(e2/m0 + margin - minimum(e0/m1, e1/m2), 0)
@@ -39602,52 +39633,53 @@ def value_and_grad_f64_out_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0, e0_l, e1, e1_l, 
 def vjp_margin_f32_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     g, m0, m1, m2, margin, margin_l, p, p_l, s0, s0_l, s1, s1_l, s2, s2_l
 ):
-    t1 = fsub(s0_l, s0_l) == f32(0.0)
+    t1 = libdevice.fabsf(s0_l) < f32(math.inf)
     t2 = fadd(s0, s0_l)
     t3 = t2 if t1 else s0
     t4 = fsub(s0_l, fsub(t2, s0)) if t1 else f32(0.0)
     t5 = fdiv(f32(1.0), p)
-    t6 = fmul(fsub(libdevice.fmaf(-t5, p, f32(1.0)), fmul(t5, p_l)), inverse(p))
-    t7 = fsub(t6, t6) == f32(0.0)
-    t8 = fadd(t5, t6)
-    t9 = t8 if t7 else t5
-    t10 = fsub(t6, fsub(t8, t5)) if t7 else f32(0.0)
-    t11 = powf_sum(t3, t4, t9, t10)
-    t12 = fdiv(t11, m0)
-    t13 = fadd(margin, t12)
-    t14 = fsub(s1_l, s1_l) == f32(0.0)
-    t15 = fadd(s1, s1_l)
-    t16 = t15 if t14 else s1
-    t17 = fsub(s1_l, fsub(t15, s1)) if t14 else f32(0.0)
-    t18 = powf_sum(t16, t17, t9, t10)
-    t19 = fdiv(t18, m1)
-    t20 = fsub(s2_l, s2_l) == f32(0.0)
-    t21 = fadd(s2, s2_l)
-    t22 = t21 if t20 else s2
-    t23 = fsub(s2_l, fsub(t21, s2)) if t20 else f32(0.0)
-    t24 = powf_sum(t22, t23, t9, t10)
-    t25 = fdiv(t24, m2)
-    t26 = t19 < t25
-    t27 = -(t19 if t26 else t25)
-    t28 = fadd(t13, t27)
-    t29 = -t28
-    t30 = fadd(f32(0.0), t29)
-    t31 = fsub(t30, f32(0.0))
-    t32 = fsub(t28, t13)
-    t33 = fsub(t13, margin)
-    t34 = fmul(fadd(libdevice.fmaf(-t12, m0, t11), powf_sum_low(t3, t4, t9, t10)), inverse(m0))
-    t35 = fadd(fadd(fadd(fsub(margin, fsub(t13, t33)), fsub(t12, t33)), margin_l), t34)
-    t36 = powf_sum_low(t16 if t26 else t22, t17 if t26 else t23, t9, t10)
-    t37 = inverse(m1 if t26 else m2)
-    t38 = fmul(fadd(libdevice.fmaf(-t19, m1, t18), t36), t37)
-    t39 = -(t38 if t26 else fmul(fadd(libdevice.fmaf(-t25, m2, t24), t36), t37))
-    t40 = -fadd(fadd(fadd(fsub(t13, fsub(t28, t32)), fsub(t27, t32)), t35), t39)
-    t41 = fadd(fadd(fsub(f32(0.0), fsub(t30, t31)), fsub(t29, t31)), t40)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t30, t41)
-    t44 = t43 if t42 else t30
-    t45 = t44 < f32(0.0) or t44 == f32(0.0) and (fsub(t41, fsub(t43, t30)) if t42 else f32(0.0)) <= f32(0.0)
-    return s1 if s1 != s1 else s0 if s0 != s0 else g if t45 else f32(0.0)
+    t6 = -t5
+    t7 = fmul(libdevice.fmaf(t6, p_l, libdevice.fmaf(t6, p, f32(1.0))), inverse(p))
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t5, t7)
+    t10 = t9 if t8 else t5
+    t11 = fsub(t7, fsub(t9, t5)) if t8 else f32(0.0)
+    t12 = powf_sum(t3, t4, t10, t11)
+    t13 = fdiv(t12, m0)
+    t14 = fadd(margin, t13)
+    t15 = libdevice.fabsf(s1_l) < f32(math.inf)
+    t16 = fadd(s1, s1_l)
+    t17 = t16 if t15 else s1
+    t18 = fsub(s1_l, fsub(t16, s1)) if t15 else f32(0.0)
+    t19 = powf_sum(t17, t18, t10, t11)
+    t20 = fdiv(t19, m1)
+    t21 = libdevice.fabsf(s2_l) < f32(math.inf)
+    t22 = fadd(s2, s2_l)
+    t23 = t22 if t21 else s2
+    t24 = fsub(s2_l, fsub(t22, s2)) if t21 else f32(0.0)
+    t25 = powf_sum(t23, t24, t10, t11)
+    t26 = fdiv(t25, m2)
+    t27 = t20 < t26
+    t28 = -(t20 if t27 else t26)
+    t29 = fadd(t14, t28)
+    t30 = -t29
+    t31 = fadd(f32(0.0), t30)
+    t32 = fsub(t31, f32(0.0))
+    t33 = fsub(t29, t14)
+    t34 = fsub(t14, margin)
+    t35 = fadd(libdevice.fmaf(-t13, m0, t12), powf_sum_low(t3, t4, t10, t11))
+    t36 = libdevice.fmaf(t35, inverse(m0), fadd(fadd(fsub(margin, fsub(t14, t34)), fsub(t13, t34)), margin_l))
+    t37 = powf_sum_low(t17 if t27 else t23, t18 if t27 else t24, t10, t11)
+    t38 = inverse(m1 if t27 else m2)
+    t39 = fmul(fadd(libdevice.fmaf(-t20, m1, t19), t37), t38)
+    t40 = -(t39 if t27 else fmul(fadd(libdevice.fmaf(-t26, m2, t25), t37), t38))
+    t41 = -fadd(fadd(fadd(fsub(t14, fsub(t29, t33)), fsub(t28, t33)), t36), t40)
+    t42 = fadd(fadd(fsub(f32(0.0), fsub(t31, t32)), fsub(t30, t32)), t41)
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
+    t44 = fadd(t31, t42)
+    t45 = t44 if t43 else t31
+    t46 = t45 < f32(0.0) or t45 == f32(0.0) and (fsub(t42, fsub(t44, t31)) if t43 else f32(0.0)) <= f32(0.0)
+    return s1 if s1 != s1 else s0 if s0 != s0 else g if t46 else f32(0.0)
 
 
 # dmargin = (g if margin - minimum(s1**(1/p)/m1, s2**(1/p)/m2) + s0**(1/p)/m0 >= 0 else 0)
@@ -39700,28 +39732,29 @@ def vjp_margin_f64_dmargin_core_swap_p_ne_inf_p_ne_2_p_ne_1(g, m0, m1, m2, margi
 @core
 def vjp_p_f32_e0_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D, y0_D_l):
     t1 = -y0_D_l if y0_D < f32(0.0) else y0_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = powf_sum(t5, t6, t9, t10)
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t16 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
+    t17 = t16 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t15, t17
 
 
 # s0 = sum over D.1 of e0[D.1]
 @core
 def vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0_D1, e0_D1_l):
-    t1 = e0_D1_l if fsub(e0_D1_l, e0_D1_l) == f32(0.0) else f32(0.0)
+    t1 = e0_D1_l if libdevice.fabsf(e0_D1_l) < f32(math.inf) else f32(0.0)
     return e0_D1, t1
 
 
@@ -39729,28 +39762,29 @@ def vjp_p_f32_s0_core_swap_p_ne_inf_p_ne_2_p_ne_1(e0_D1, e0_D1_l):
 @core
 def vjp_p_f32_e1_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D, y1_D_l):
     t1 = -y1_D_l if y1_D < f32(0.0) else y1_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = powf_sum(t5, t6, t9, t10)
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t16 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
+    t17 = t16 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t15, t17
 
 
 # s1 = sum over D.1 of e1[D.1]
 @core
 def vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
-    t1 = e1_D1_l if fsub(e1_D1_l, e1_D1_l) == f32(0.0) else f32(0.0)
+    t1 = e1_D1_l if libdevice.fabsf(e1_D1_l) < f32(math.inf) else f32(0.0)
     return e1_D1, t1
 
 
@@ -39758,28 +39792,29 @@ def vjp_p_f32_s1_core_swap_p_ne_inf_p_ne_2_p_ne_1(e1_D1, e1_D1_l):
 @core
 def vjp_p_f32_e2_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D, y2_D_l):
     t1 = -y2_D_l if y2_D < f32(0.0) else y2_D_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y2_D)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
     t6 = fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)
-    t7 = fsub(p_l, p_l) == f32(0.0)
+    t7 = libdevice.fabsf(p_l) < f32(math.inf)
     t8 = fadd(p, p_l)
     t9 = t8 if t7 else p
     t10 = fsub(p_l, fsub(t8, p)) if t7 else f32(0.0)
     t11 = powf_sum_low(t5, t6, t9, t10)
-    t12 = fsub(t11, t11) == f32(0.0)
+    t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = powf_sum(t5, t6, t9, t10)
     t14 = fadd(t13, t11)
     t15 = t14 if t12 else t13
-    t16 = (fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)) if fsub(t15, t15) == f32(0.0) else f32(0.0)
-    return t15, t16
+    t16 = fsub(t11, fsub(t14, t13)) if t12 else f32(0.0)
+    t17 = t16 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t15, t17
 
 
 # s2 = sum over D.1 of e2[D.1]
 @core
 def vjp_p_f32_s2_core_swap_p_ne_inf_p_ne_2_p_ne_1(e2_D1, e2_D1_l):
-    t1 = e2_D1_l if fsub(e2_D1_l, e2_D1_l) == f32(0.0) else f32(0.0)
+    t1 = e2_D1_l if libdevice.fabsf(e2_D1_l) < f32(math.inf) else f32(0.0)
     return e2_D1, t1
 
 
@@ -39804,75 +39839,78 @@ def vjp_p_f32_s4_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0), t15)
     t17 = -t5
     t18 = fmul(fadd(libdevice.fmaf(t17, m1, e3), e3_l), inverse(m1))
     t19 = -t6
     t20 = fmul(fadd(libdevice.fmaf(t19, m2, e4), e4_l), inverse(m2))
     t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t11, t22)
     t25 = t24 if t23 else t11
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(t5, t19)
     t28 = fsub(t27, t5)
     t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = t31 if t30 else t27
     t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
     t34 = fadd(t6, t17)
     t35 = fsub(t34, t6)
     t36 = fadd(fadd(fadd(fsub(t6, fsub(t34, t35)), fsub(t17, t35)), t20), -t18)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t34, t36)
     t39 = t38 if t37 else t34
     t40 = t39 < f32(0.0) or t39 == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) < f32(0.0)
     t41 = fadd(s2, f32(-0.0))
     t42 = fsub(t41, s2)
     t43 = fadd(fadd(fsub(s2, fsub(t41, t42)), fsub(f32(-0.0), t42)), s2_l)
-    t44 = fsub(t43, t43) == f32(0.0)
+    t44 = libdevice.fabsf(t43) < f32(math.inf)
     t45 = fadd(t41, t43)
     t46 = (t45 if t44 else t41) == f32(0.0) and (fsub(t43, fsub(t45, t41)) if t44 else f32(0.0)) == f32(0.0)
-    t47 = fsub(s2_l, s2_l) == f32(0.0)
+    t47 = libdevice.fabsf(s2_l) < f32(math.inf)
     t48 = fadd(s2, s2_l)
     t49 = t48 if t47 else s2
     t50 = fsub(s2_l, fsub(t48, s2)) if t47 else f32(0.0)
     t51 = fdiv(f32(1.0), p)
-    t52 = fadd(t51, f32(-1.0))
-    t53 = fsub(t52, t51)
-    t54 = inverse(p)
-    t55 = fmul(fsub(libdevice.fmaf(-t51, p, f32(1.0)), fmul(t51, p_l)), t54)
-    t56 = fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(f32(-1.0), t53)), t55)
-    t57 = fsub(t56, t56) == f32(0.0)
-    t58 = fadd(t52, t56)
-    t59 = t58 if t57 else t52
-    t60 = fsub(t56, fsub(t58, t52)) if t57 else f32(0.0)
-    t61 = f32(0.0) if t46 else powf_sum(t49, t50, t59, t60)
-    t62 = fdiv(t61, p)
-    t63 = fadd(libdevice.fmaf(-t62, p, t61), f32(0.0) if t46 else powf_sum_low(t49, t50, t59, t60))
-    t64 = fmul(fsub(t63, fmul(t62, p_l)), t54)
-    t65 = f32(0.0) if t2 else -(f32(0.0) if t33 else t64 if t40 else fmul(t64, f32(0.5))) if t26 else f32(0.0)
-    t66 = f32(0.0) if t1 else t65
-    t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e3 if t2 else -(f32(0.0) if t33 else t62 if t40 else fmul(t62, f32(0.5))) if t26 else f32(0.0)
-    t69 = e4 if t1 else t68
-    t70 = fadd(t69, t66)
-    t71 = t70 if t67 else t69
-    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
-    return t71, t72
+    t52 = -t51
+    t53 = inverse(p)
+    t54 = fadd(t51, f32(-1.0))
+    t55 = fsub(t54, t51)
+    t56 = libdevice.fmaf(t52, p_l, libdevice.fmaf(t52, p, f32(1.0)))
+    t57 = libdevice.fmaf(t56, t53, fadd(fsub(t51, fsub(t54, t55)), fsub(f32(-1.0), t55)))
+    t58 = libdevice.fabsf(t57) < f32(math.inf)
+    t59 = fadd(t54, t57)
+    t60 = t59 if t58 else t54
+    t61 = fsub(t57, fsub(t59, t54)) if t58 else f32(0.0)
+    t62 = f32(0.0) if t46 else powf_sum(t49, t50, t60, t61)
+    t63 = fdiv(t62, p)
+    t64 = -t63
+    t65 = fadd(libdevice.fmaf(t64, p, t62), f32(0.0) if t46 else powf_sum_low(t49, t50, t60, t61))
+    t66 = fmul(libdevice.fmaf(t64, p_l, t65), t53)
+    t67 = f32(0.0) if t2 else -(f32(0.0) if t33 else t66 if t40 else fmul(t66, f32(0.5))) if t26 else f32(0.0)
+    t68 = f32(0.0) if t1 else t67
+    t69 = libdevice.fabsf(t68) < f32(math.inf)
+    t70 = e3 if t2 else -(f32(0.0) if t33 else t63 if t40 else fmul(t63, f32(0.5))) if t26 else f32(0.0)
+    t71 = e4 if t1 else t70
+    t72 = fadd(t71, t68)
+    t73 = t72 if t69 else t71
+    t74 = fsub(t68, fsub(t72, t71)) if t69 else f32(0.0)
+    t75 = t74 if libdevice.fabsf(t73) < f32(math.inf) else f32(0.0)
+    return t73, t75
 
 
 # e6 = log(m2)
 @core
 def vjp_p_f32_e6_core_swap_p_ne_inf_p_ne_2_p_ne_1(m2):
     t1 = logf_low(m2)
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(m2)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -39885,10 +39923,10 @@ def vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e6, e6_l, e2_D1, e2_D1_l, y
     t4 = fadd(t1, t3)
     t5 = fmul(e2_D1, t4)
     t6 = fsub(t4, t1)
-    t7 = fadd(logf_low(t2), fmul(-y2_D1_l if y2_D1 < f32(0.0) else y2_D1_l, fdiv(f32(1.0), t2)))
-    t8 = fmul(e2_D1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e6_l), t7))
-    t9 = fadd(fadd(libdevice.fmaf(e2_D1, t4, -t5), t8), fmul(e2_D1_l, t4))
-    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    t7 = libdevice.fmaf(-y2_D1_l if y2_D1 < f32(0.0) else y2_D1_l, fdiv(f32(1.0), t2), logf_low(t2))
+    t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e6_l), t7)
+    t9 = libdevice.fmaf(e2_D1_l, t4, libdevice.fmaf(e2_D1, t8, libdevice.fmaf(e2_D1, t4, -t5)))
+    t10 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
     return t5, t10
 
 
@@ -39896,11 +39934,11 @@ def vjp_p_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e6, e6_l, e2_D1, e2_D1_l, y
 @core
 def vjp_p_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(s4, s4_l, s5_of, s5_of_l):
     t1 = fmul(s4, s5_of)
-    t2 = fadd(fadd(libdevice.fmaf(s4, s5_of, -t1), fmul(s4, s5_of_l)), fmul(s4_l, s5_of))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s4_l, s5_of, libdevice.fmaf(s4, s5_of_l, libdevice.fmaf(s4, s5_of, -t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -39925,75 +39963,78 @@ def vjp_p_f32_s6_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0), t15)
     t17 = -t5
     t18 = fmul(fadd(libdevice.fmaf(t17, m1, e3), e3_l), inverse(m1))
     t19 = -t6
     t20 = fmul(fadd(libdevice.fmaf(t19, m2, e4), e4_l), inverse(m2))
     t21 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), -(t18 if t7 else t20))
     t22 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t21)
-    t23 = fsub(t22, t22) == f32(0.0)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
     t24 = fadd(t11, t22)
     t25 = t24 if t23 else t11
     t26 = t25 < f32(0.0) or t25 == f32(0.0) and (fsub(t22, fsub(t24, t11)) if t23 else f32(0.0)) <= f32(0.0)
     t27 = fadd(t5, t19)
     t28 = fsub(t27, t5)
     t29 = fadd(fadd(fadd(fsub(t5, fsub(t27, t28)), fsub(t19, t28)), t18), -t20)
-    t30 = fsub(t29, t29) == f32(0.0)
+    t30 = libdevice.fabsf(t29) < f32(math.inf)
     t31 = fadd(t27, t29)
     t32 = t31 if t30 else t27
     t33 = t32 < f32(0.0) or t32 == f32(0.0) and (fsub(t29, fsub(t31, t27)) if t30 else f32(0.0)) < f32(0.0)
     t34 = fadd(s1, f32(-0.0))
     t35 = fsub(t34, s1)
     t36 = fadd(fadd(fsub(s1, fsub(t34, t35)), fsub(f32(-0.0), t35)), s1_l)
-    t37 = fsub(t36, t36) == f32(0.0)
+    t37 = libdevice.fabsf(t36) < f32(math.inf)
     t38 = fadd(t34, t36)
     t39 = (t38 if t37 else t34) == f32(0.0) and (fsub(t36, fsub(t38, t34)) if t37 else f32(0.0)) == f32(0.0)
-    t40 = fsub(s1_l, s1_l) == f32(0.0)
+    t40 = libdevice.fabsf(s1_l) < f32(math.inf)
     t41 = fadd(s1, s1_l)
     t42 = t41 if t40 else s1
     t43 = fsub(s1_l, fsub(t41, s1)) if t40 else f32(0.0)
     t44 = fdiv(f32(1.0), p)
-    t45 = fadd(t44, f32(-1.0))
-    t46 = fsub(t45, t44)
-    t47 = inverse(p)
-    t48 = fmul(fsub(libdevice.fmaf(-t44, p, f32(1.0)), fmul(t44, p_l)), t47)
-    t49 = fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(f32(-1.0), t46)), t48)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = fadd(t45, t49)
-    t52 = t51 if t50 else t45
-    t53 = fsub(t49, fsub(t51, t45)) if t50 else f32(0.0)
-    t54 = f32(0.0) if t39 else powf_sum(t42, t43, t52, t53)
-    t55 = fdiv(t54, p)
-    t56 = fadd(libdevice.fmaf(-t55, p, t54), f32(0.0) if t39 else powf_sum_low(t42, t43, t52, t53))
-    t57 = fmul(fsub(t56, fmul(t55, p_l)), t47)
-    t58 = fadd(t6, t17)
-    t59 = fsub(t58, t6)
-    t60 = fadd(fadd(fadd(fsub(t6, fsub(t58, t59)), fsub(t17, t59)), t20), -t18)
-    t61 = fsub(t60, t60) == f32(0.0)
-    t62 = fadd(t58, t60)
-    t63 = t62 if t61 else t58
-    t64 = t63 < f32(0.0) or t63 == f32(0.0) and (fsub(t60, fsub(t62, t58)) if t61 else f32(0.0)) < f32(0.0)
-    t65 = f32(0.0) if t2 else -(t57 if t33 else f32(0.0) if t64 else fmul(t57, f32(0.5))) if t26 else f32(0.0)
-    t66 = f32(0.0) if t1 else t65
-    t67 = fsub(t66, t66) == f32(0.0)
-    t68 = e3 if t2 else -(t55 if t33 else f32(0.0) if t64 else fmul(t55, f32(0.5))) if t26 else f32(0.0)
-    t69 = e4 if t1 else t68
-    t70 = fadd(t69, t66)
-    t71 = t70 if t67 else t69
-    t72 = (fsub(t66, fsub(t70, t69)) if t67 else f32(0.0)) if fsub(t71, t71) == f32(0.0) else f32(0.0)
-    return t71, t72
+    t45 = -t44
+    t46 = inverse(p)
+    t47 = fadd(t44, f32(-1.0))
+    t48 = fsub(t47, t44)
+    t49 = libdevice.fmaf(t45, p_l, libdevice.fmaf(t45, p, f32(1.0)))
+    t50 = libdevice.fmaf(t49, t46, fadd(fsub(t44, fsub(t47, t48)), fsub(f32(-1.0), t48)))
+    t51 = libdevice.fabsf(t50) < f32(math.inf)
+    t52 = fadd(t47, t50)
+    t53 = t52 if t51 else t47
+    t54 = fsub(t50, fsub(t52, t47)) if t51 else f32(0.0)
+    t55 = f32(0.0) if t39 else powf_sum(t42, t43, t53, t54)
+    t56 = fdiv(t55, p)
+    t57 = -t56
+    t58 = fadd(libdevice.fmaf(t57, p, t55), f32(0.0) if t39 else powf_sum_low(t42, t43, t53, t54))
+    t59 = fmul(libdevice.fmaf(t57, p_l, t58), t46)
+    t60 = fadd(t6, t17)
+    t61 = fsub(t60, t6)
+    t62 = fadd(fadd(fadd(fsub(t6, fsub(t60, t61)), fsub(t17, t61)), t20), -t18)
+    t63 = libdevice.fabsf(t62) < f32(math.inf)
+    t64 = fadd(t60, t62)
+    t65 = t64 if t63 else t60
+    t66 = t65 < f32(0.0) or t65 == f32(0.0) and (fsub(t62, fsub(t64, t60)) if t63 else f32(0.0)) < f32(0.0)
+    t67 = f32(0.0) if t2 else -(t59 if t33 else f32(0.0) if t66 else fmul(t59, f32(0.5))) if t26 else f32(0.0)
+    t68 = f32(0.0) if t1 else t67
+    t69 = libdevice.fabsf(t68) < f32(math.inf)
+    t70 = e3 if t2 else -(t56 if t33 else f32(0.0) if t66 else fmul(t56, f32(0.5))) if t26 else f32(0.0)
+    t71 = e4 if t1 else t70
+    t72 = fadd(t71, t68)
+    t73 = t72 if t69 else t71
+    t74 = fsub(t68, fsub(t72, t71)) if t69 else f32(0.0)
+    t75 = t74 if libdevice.fabsf(t73) < f32(math.inf) else f32(0.0)
+    return t73, t75
 
 
 # e7 = log(m1)
 @core
 def vjp_p_f32_e7_core_swap_p_ne_inf_p_ne_2_p_ne_1(m1):
     t1 = logf_low(m1)
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(m1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -40006,10 +40047,10 @@ def vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e7, e7_l, e1_D1, e1_D1_l, y
     t4 = fadd(t1, t3)
     t5 = fmul(e1_D1, t4)
     t6 = fsub(t4, t1)
-    t7 = fadd(logf_low(t2), fmul(-y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l, fdiv(f32(1.0), t2)))
-    t8 = fmul(e1_D1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e7_l), t7))
-    t9 = fadd(fadd(libdevice.fmaf(e1_D1, t4, -t5), t8), fmul(e1_D1_l, t4))
-    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    t7 = libdevice.fmaf(-y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l, fdiv(f32(1.0), t2), logf_low(t2))
+    t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e7_l), t7)
+    t9 = libdevice.fmaf(e1_D1_l, t4, libdevice.fmaf(e1_D1, t8, libdevice.fmaf(e1_D1, t4, -t5)))
+    t10 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
     return t5, t10
 
 
@@ -40017,11 +40058,11 @@ def vjp_p_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e7, e7_l, e1_D1, e1_D1_l, y
 @core
 def vjp_p_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(s6, s6_l, s7_of, s7_of_l):
     t1 = fmul(s6, s7_of)
-    t2 = fadd(fadd(libdevice.fmaf(s6, s7_of, -t1), fmul(s6, s7_of_l)), fmul(s6_l, s7_of))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s6_l, s7_of, libdevice.fmaf(s6, s7_of_l, libdevice.fmaf(s6, s7_of, -t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -40045,57 +40086,61 @@ def vjp_p_f32_s8_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e5), e5_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e3), e3_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e4), e4_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fadd(s0, f32(-0.0))
     t27 = fsub(t26, s0)
     t28 = fadd(fadd(fsub(s0, fsub(t26, t27)), fsub(f32(-0.0), t27)), s0_l)
-    t29 = fsub(t28, t28) == f32(0.0)
+    t29 = libdevice.fabsf(t28) < f32(math.inf)
     t30 = fadd(t26, t28)
     t31 = (t30 if t29 else t26) == f32(0.0) and (fsub(t28, fsub(t30, t26)) if t29 else f32(0.0)) == f32(0.0)
-    t32 = fsub(s0_l, s0_l) == f32(0.0)
+    t32 = libdevice.fabsf(s0_l) < f32(math.inf)
     t33 = fadd(s0, s0_l)
     t34 = t33 if t32 else s0
     t35 = fsub(s0_l, fsub(t33, s0)) if t32 else f32(0.0)
     t36 = fdiv(f32(1.0), p)
-    t37 = fadd(t36, f32(-1.0))
-    t38 = fsub(t37, t36)
-    t39 = inverse(p)
-    t40 = fmul(fsub(libdevice.fmaf(-t36, p, f32(1.0)), fmul(t36, p_l)), t39)
-    t41 = fadd(fadd(fsub(t36, fsub(t37, t38)), fsub(f32(-1.0), t38)), t40)
-    t42 = fsub(t41, t41) == f32(0.0)
-    t43 = fadd(t37, t41)
-    t44 = t43 if t42 else t37
-    t45 = fsub(t41, fsub(t43, t37)) if t42 else f32(0.0)
-    t46 = f32(0.0) if t31 else powf_sum(t34, t35, t44, t45)
-    t47 = fdiv(t46, p)
-    t48 = fadd(libdevice.fmaf(-t47, p, t46), f32(0.0) if t31 else powf_sum_low(t34, t35, t44, t45))
-    t49 = f32(0.0) if t1 else f32(0.0) if t2 else fmul(fsub(t48, fmul(t47, p_l)), t39) if t25 else f32(0.0)
-    t50 = fsub(t49, t49) == f32(0.0)
-    t51 = e4 if t1 else e3 if t2 else t47 if t25 else f32(0.0)
-    t52 = fadd(t51, t49)
-    t53 = t52 if t50 else t51
-    t54 = (fsub(t49, fsub(t52, t51)) if t50 else f32(0.0)) if fsub(t53, t53) == f32(0.0) else f32(0.0)
-    return t53, t54
+    t37 = -t36
+    t38 = inverse(p)
+    t39 = fadd(t36, f32(-1.0))
+    t40 = fsub(t39, t36)
+    t41 = libdevice.fmaf(t37, p_l, libdevice.fmaf(t37, p, f32(1.0)))
+    t42 = libdevice.fmaf(t41, t38, fadd(fsub(t36, fsub(t39, t40)), fsub(f32(-1.0), t40)))
+    t43 = libdevice.fabsf(t42) < f32(math.inf)
+    t44 = fadd(t39, t42)
+    t45 = t44 if t43 else t39
+    t46 = fsub(t42, fsub(t44, t39)) if t43 else f32(0.0)
+    t47 = f32(0.0) if t31 else powf_sum(t34, t35, t45, t46)
+    t48 = fdiv(t47, p)
+    t49 = -t48
+    t50 = fadd(libdevice.fmaf(t49, p, t47), f32(0.0) if t31 else powf_sum_low(t34, t35, t45, t46))
+    t51 = f32(0.0) if t2 else fmul(libdevice.fmaf(t49, p_l, t50), t38) if t25 else f32(0.0)
+    t52 = f32(0.0) if t1 else t51
+    t53 = libdevice.fabsf(t52) < f32(math.inf)
+    t54 = e4 if t1 else e3 if t2 else t48 if t25 else f32(0.0)
+    t55 = fadd(t54, t52)
+    t56 = t55 if t53 else t54
+    t57 = fsub(t52, fsub(t55, t54)) if t53 else f32(0.0)
+    t58 = t57 if libdevice.fabsf(t56) < f32(math.inf) else f32(0.0)
+    return t56, t58
 
 
 # e8 = log(m0)
 @core
 def vjp_p_f32_e8_core_swap_p_ne_inf_p_ne_2_p_ne_1(m0):
     t1 = logf_low(m0)
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.logf(m0)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
-    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t1, fsub(t4, t3)) if t2 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -40108,10 +40153,10 @@ def vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e8, e8_l, e0_D1, e0_D1_l, y
     t4 = fadd(t1, t3)
     t5 = fmul(e0_D1, t4)
     t6 = fsub(t4, t1)
-    t7 = fadd(logf_low(t2), fmul(-y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l, fdiv(f32(1.0), t2)))
-    t8 = fmul(e0_D1, fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e8_l), t7))
-    t9 = fadd(fadd(libdevice.fmaf(e0_D1, t4, -t5), t8), fmul(e0_D1_l, t4))
-    t10 = t9 if fsub(t9, t9) == f32(0.0) else f32(0.0)
+    t7 = libdevice.fmaf(-y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l, fdiv(f32(1.0), t2), logf_low(t2))
+    t8 = fadd(fadd(fadd(fsub(t1, fsub(t4, t6)), fsub(t3, t6)), -e8_l), t7)
+    t9 = libdevice.fmaf(e0_D1_l, t4, libdevice.fmaf(e0_D1, t8, libdevice.fmaf(e0_D1, t4, -t5)))
+    t10 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
     return t5, t10
 
 
@@ -40119,11 +40164,11 @@ def vjp_p_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(e8, e8_l, e0_D1, e0_D1_l, y
 @core
 def vjp_p_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(s8, s8_l, s9_of, s9_of_l):
     t1 = fmul(s8, s9_of)
-    t2 = fadd(fadd(libdevice.fmaf(s8, s9_of, -t1), fmul(s8, s9_of_l)), fmul(s8_l, s9_of))
-    t3 = fsub(t2, t2) == f32(0.0)
+    t2 = libdevice.fmaf(s8_l, s9_of, libdevice.fmaf(s8, s9_of_l, libdevice.fmaf(s8, s9_of, -t1)))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
     t4 = fadd(t1, t2)
     t5 = t4 if t3 else t1
-    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if fsub(t5, t5) == f32(0.0) else f32(0.0)
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t5, t6
 
 
@@ -40190,7 +40235,7 @@ def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t23 = fmul(fadd(libdevice.fmaf(t21, m2, e4), e4_l), t22)
     t24 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t17), -(t20 if t7 else t23))
     t25 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t24)
-    t26 = fsub(t25, t25) == f32(0.0)
+    t26 = libdevice.fabsf(t25) < f32(math.inf)
     t27 = fadd(t11, t25)
     t28 = t27 if t26 else t11
     t29 = t28 < f32(0.0) or t28 == f32(0.0) and (fsub(t25, fsub(t27, t11)) if t26 else f32(0.0)) <= f32(0.0)
@@ -40204,86 +40249,88 @@ def vjp_p_f32_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t37 = fadd(t35, t36)
     t38 = fmul(t3, t37)
     t39 = fdiv(t38, p)
-    t40 = fdiv(t39, p)
-    t41 = -t40
-    t42 = fadd(t34, t41)
-    t43 = fadd(t5, t21)
-    t44 = fsub(t43, t5)
-    t45 = fadd(fadd(fadd(fsub(t5, fsub(t43, t44)), fsub(t21, t44)), t20), -t23)
-    t46 = fsub(t45, t45) == f32(0.0)
-    t47 = fadd(t43, t45)
-    t48 = t47 if t46 else t43
-    t49 = t48 < f32(0.0) or t48 == f32(0.0) and (fsub(t45, fsub(t47, t43)) if t46 else f32(0.0)) < f32(0.0)
-    t50 = -fmul(e7, p)
-    t51 = libdevice.logf(s1)
-    t52 = fadd(t50, t51)
-    t53 = fmul(t5, t52)
-    t54 = fdiv(t53, p)
-    t55 = -fmul(e6, p)
-    t56 = libdevice.logf(s2)
-    t57 = fadd(t55, t56)
-    t58 = fmul(t6, t57)
-    t59 = fdiv(t54 if t49 else t58, p)
-    t60 = -t59
-    t61 = fadd(t6, t18)
-    t62 = fsub(t61, t6)
-    t63 = fadd(fadd(fadd(fsub(t6, fsub(t61, t62)), fsub(t18, t62)), t23), -t20)
-    t64 = fsub(t63, t63) == f32(0.0)
-    t65 = fadd(t61, t63)
-    t66 = t65 if t64 else t61
-    t67 = t66 < f32(0.0) or t66 == f32(0.0) and (fsub(t63, fsub(t65, t61)) if t64 else f32(0.0)) < f32(0.0)
-    t68 = fmul(t54, f32(0.5))
-    t69 = fdiv(t59 if t67 else t68, p)
-    t70 = -t69
-    t71 = fmul(t59, f32(0.5))
-    t72 = fdiv(t71, p)
-    t73 = -t72
-    t74 = fadd(t70, t73)
-    t75 = -(t60 if t49 else t70 if t67 else t74)
-    t76 = fadd(t42, t75)
-    t77 = fmul(g, t76)
-    t78 = fsub(t76, t42)
-    t79 = fsub(t42, t34)
-    t80 = fsub(t34, t32)
-    t81 = fsub(t32, t30)
-    t82 = fmul(fadd(libdevice.fmaf(-t30, m0, s9), s9_l), t15)
-    t83 = fadd(fadd(fsub(t30, fsub(t32, t81)), fsub(t31, t81)), t82)
-    t84 = fadd(t83, fmul(fadd(libdevice.fmaf(-t31, m1, s7), s7_l), t19))
-    t85 = fadd(fadd(fsub(t32, fsub(t34, t80)), fsub(t33, t80)), t84)
-    t86 = fadd(t85, fmul(fadd(libdevice.fmaf(-t33, m2, s5), s5_l), t22))
-    t87 = fsub(t37, t35)
-    t88 = -fadd(fadd(libdevice.fmaf(e8, p, t35), fmul(e8, p_l)), fmul(e8_l, p))
-    t89 = fadd(fadd(fsub(t35, fsub(t37, t87)), fsub(t36, t87)), t88)
-    t90 = fmul(t3, fadd(t89, fadd(logf_low(s0), fmul(s0_l, fdiv(f32(1.0), s0)))))
-    t91 = fadd(libdevice.fmaf(-t39, p, t38), fadd(fadd(libdevice.fmaf(t3, t37, -t38), t90), fmul(t16, t37)))
-    t92 = inverse(p)
-    t93 = fsub(fadd(libdevice.fmaf(t41, p, t39), fmul(fsub(t91, fmul(t39, p_l)), t92)), fmul(t40, p_l))
-    t94 = fadd(fadd(fadd(fsub(t34, fsub(t42, t79)), fsub(t41, t79)), t86), -fmul(t93, t92))
-    t95 = fsub(t52, t50)
-    t96 = -fadd(fadd(libdevice.fmaf(e7, p, t50), fmul(e7, p_l)), fmul(e7_l, p))
-    t97 = fadd(fadd(fsub(t50, fsub(t52, t95)), fsub(t51, t95)), t96)
-    t98 = fmul(t5, fadd(t97, fadd(logf_low(s1), fmul(s1_l, fdiv(f32(1.0), s1)))))
-    t99 = fadd(libdevice.fmaf(-t54, p, t53), fadd(fadd(libdevice.fmaf(t5, t52, -t53), t98), fmul(t20, t52)))
-    t100 = fmul(fsub(t99, fmul(t54, p_l)), t92)
-    t101 = fmul(t59, p_l)
-    t102 = fsub(t57, t55)
-    t103 = -fadd(fadd(libdevice.fmaf(e6, p, t55), fmul(e6, p_l)), fmul(e6_l, p))
-    t104 = fadd(fadd(fsub(t55, fsub(t57, t102)), fsub(t56, t102)), t103)
-    t105 = fmul(t6, fadd(t104, fadd(logf_low(s2), fmul(s2_l, fdiv(f32(1.0), s2)))))
-    t106 = fadd(libdevice.fmaf(t60, p, t58), fadd(fadd(libdevice.fmaf(t6, t57, -t58), t105), fmul(t23, t57)))
-    t107 = fmul(fsub(t106, t101), t92)
-    t108 = fmul(t69, p_l)
-    t109 = fsub(t74, t70)
-    t110 = -fmul(fsub(fadd(libdevice.fmaf(t70, p, t68), fmul(t100, f32(0.5))), t108), t92)
-    t111 = -fmul(fsub(fadd(libdevice.fmaf(t73, p, t71), fmul(t107, f32(0.5))), fmul(t72, p_l)), t92)
-    t112 = fadd(fadd(fadd(fsub(t70, fsub(t74, t109)), fsub(t73, t109)), t110), t111)
-    t113 = -fmul(fsub(fadd(libdevice.fmaf(t70, p, t59), t107), t108), t92) if t67 else t112
-    t114 = -(-fmul(fsub(fadd(libdevice.fmaf(t60, p, t54), t100), t101), t92) if t49 else t113)
-    t115 = fmul(g, fadd(fadd(fadd(fsub(t42, fsub(t76, t78)), fsub(t75, t78)), t94), t114))
-    t116 = f32(0.0) if t2 else fadd(libdevice.fmaf(g, t76, -t77), t115) if t29 else f32(0.0)
-    t117 = f32(0.0) if t1 else t116
-    t118 = e4 if t1 else e3 if t2 else t77 if t29 else f32(0.0)
-    return fadd(t118, t117) if fsub(t117, t117) == f32(0.0) else t118
+    t40 = -fdiv(t39, p)
+    t41 = fadd(t34, t40)
+    t42 = fadd(t5, t21)
+    t43 = fsub(t42, t5)
+    t44 = fadd(fadd(fadd(fsub(t5, fsub(t42, t43)), fsub(t21, t43)), t20), -t23)
+    t45 = libdevice.fabsf(t44) < f32(math.inf)
+    t46 = fadd(t42, t44)
+    t47 = t46 if t45 else t42
+    t48 = t47 < f32(0.0) or t47 == f32(0.0) and (fsub(t44, fsub(t46, t42)) if t45 else f32(0.0)) < f32(0.0)
+    t49 = -fmul(e7, p)
+    t50 = libdevice.logf(s1)
+    t51 = fadd(t49, t50)
+    t52 = fmul(t5, t51)
+    t53 = fdiv(t52, p)
+    t54 = -fmul(e6, p)
+    t55 = libdevice.logf(s2)
+    t56 = fadd(t54, t55)
+    t57 = fmul(t6, t56)
+    t58 = fdiv(t53 if t48 else t57, p)
+    t59 = -t58
+    t60 = fadd(t6, t18)
+    t61 = fsub(t60, t6)
+    t62 = fadd(fadd(fadd(fsub(t6, fsub(t60, t61)), fsub(t18, t61)), t23), -t20)
+    t63 = libdevice.fabsf(t62) < f32(math.inf)
+    t64 = fadd(t60, t62)
+    t65 = t64 if t63 else t60
+    t66 = t65 < f32(0.0) or t65 == f32(0.0) and (fsub(t62, fsub(t64, t60)) if t63 else f32(0.0)) < f32(0.0)
+    t67 = fmul(t53, f32(0.5))
+    t68 = fdiv(t58 if t66 else t67, p)
+    t69 = -t68
+    t70 = fmul(t58, f32(0.5))
+    t71 = -fdiv(t70, p)
+    t72 = fadd(t69, t71)
+    t73 = -(t59 if t48 else t69 if t66 else t72)
+    t74 = fadd(t41, t73)
+    t75 = fsub(t74, t41)
+    t76 = -t39
+    t77 = fsub(t37, t35)
+    t78 = -libdevice.fmaf(e8_l, p, libdevice.fmaf(e8, p_l, libdevice.fmaf(e8, p, t35)))
+    t79 = fadd(fadd(fsub(t35, fsub(t37, t77)), fsub(t36, t77)), t78)
+    t80 = fadd(t79, libdevice.fmaf(s0_l, fdiv(f32(1.0), s0), logf_low(s0)))
+    t81 = libdevice.fmaf(t16, t37, libdevice.fmaf(t3, t80, libdevice.fmaf(t3, t37, -t38)))
+    t82 = inverse(p)
+    t83 = libdevice.fmaf(t76, p_l, fadd(libdevice.fmaf(t76, p, t38), t81))
+    t84 = fsub(t41, t34)
+    t85 = fsub(t34, t32)
+    t86 = fsub(t32, t30)
+    t87 = fadd(fsub(t30, fsub(t32, t86)), fsub(t31, t86))
+    t88 = libdevice.fmaf(fadd(libdevice.fmaf(-t30, m0, s9), s9_l), t15, t87)
+    t89 = libdevice.fmaf(fadd(libdevice.fmaf(-t31, m1, s7), s7_l), t19, t88)
+    t90 = fadd(fadd(fsub(t32, fsub(t34, t85)), fsub(t33, t85)), t89)
+    t91 = libdevice.fmaf(fadd(libdevice.fmaf(-t33, m2, s5), s5_l), t22, t90)
+    t92 = -libdevice.fmaf(t40, p_l, libdevice.fmaf(t83, t82, libdevice.fmaf(t40, p, t39)))
+    t93 = libdevice.fmaf(t92, t82, fadd(fadd(fsub(t34, fsub(t41, t84)), fsub(t40, t84)), t91))
+    t94 = -t53
+    t95 = fsub(t51, t49)
+    t96 = -libdevice.fmaf(e7_l, p, libdevice.fmaf(e7, p_l, libdevice.fmaf(e7, p, t49)))
+    t97 = fadd(fadd(fsub(t49, fsub(t51, t95)), fsub(t50, t95)), t96)
+    t98 = fadd(t97, libdevice.fmaf(s1_l, fdiv(f32(1.0), s1), logf_low(s1)))
+    t99 = libdevice.fmaf(t20, t51, libdevice.fmaf(t5, t98, libdevice.fmaf(t5, t51, -t52)))
+    t100 = fmul(libdevice.fmaf(t94, p_l, fadd(libdevice.fmaf(t94, p, t52), t99)), t82)
+    t101 = fmul(t58, p_l)
+    t102 = fsub(t56, t54)
+    t103 = -libdevice.fmaf(e6_l, p, libdevice.fmaf(e6, p_l, libdevice.fmaf(e6, p, t54)))
+    t104 = fadd(fadd(fsub(t54, fsub(t56, t102)), fsub(t55, t102)), t103)
+    t105 = fadd(t104, libdevice.fmaf(s2_l, fdiv(f32(1.0), s2), logf_low(s2)))
+    t106 = libdevice.fmaf(t23, t56, libdevice.fmaf(t6, t105, libdevice.fmaf(t6, t56, -t57)))
+    t107 = fmul(fsub(fadd(libdevice.fmaf(t59, p, t57), t106), t101), t82)
+    t108 = fmul(t68, p_l)
+    t109 = fsub(t72, t69)
+    t110 = -fsub(libdevice.fmaf(t100, f32(0.5), libdevice.fmaf(t69, p, t67)), t108)
+    t111 = -libdevice.fmaf(t71, p_l, libdevice.fmaf(t107, f32(0.5), libdevice.fmaf(t71, p, t70)))
+    t112 = libdevice.fmaf(t110, t82, fadd(fsub(t69, fsub(t72, t109)), fsub(t71, t109)))
+    t113 = -fmul(fsub(fadd(libdevice.fmaf(t69, p, t58), t107), t108), t82)
+    t114 = -fmul(fsub(fadd(libdevice.fmaf(t59, p, t53), t100), t101), t82)
+    t115 = -(t114 if t48 else t113 if t66 else libdevice.fmaf(t111, t82, t112))
+    t116 = fmul(g, t74)
+    t117 = fadd(fadd(fadd(fsub(t41, fsub(t74, t75)), fsub(t73, t75)), t93), t115)
+    t118 = f32(0.0) if t2 else libdevice.fmaf(g, t117, libdevice.fmaf(g, t74, -t116)) if t29 else f32(0.0)
+    t119 = f32(0.0) if t1 else t118
+    t120 = e4 if t1 else e3 if t2 else t116 if t29 else f32(0.0)
+    return fadd(t120, t119) if libdevice.fabsf(t119) < f32(math.inf) else t120
 
 
 # e0[D] = Abs(y0[D])**p
@@ -40838,7 +40885,7 @@ def vjp_p_f64_dp_core_swap_p_ne_inf_p_ne_2_p_ne_1(
 @core
 def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t1 = -y2_D1_l if y2_D1 < f32(0.0) else y2_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y2_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -40846,16 +40893,16 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y2_D1, y2_D1_l) if fsub(y2_D1_l, y2_D1_l) == f32(0.0) else y2_D1
+    t15 = fadd(y2_D1, y2_D1_l) if libdevice.fabsf(y2_D1_l) < f32(math.inf) else y2_D1
     t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
     t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
-    t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    t18 = libdevice.fmaf(powf_sum_low(t5, t6, t12, t13), t16, libdevice.fmaf(t14, t16, -t17))
+    t19 = t18 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
     return t17, t19
 
 
@@ -40864,12 +40911,12 @@ def vjp_eps_f32_s5_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y2_D1, y2_D1_l):
 def vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s4, s4_l, s5_of, s5_of_l):
     t1 = fmul(p, s4)
     t2 = fmul(t1, s5_of)
-    t3 = fmul(fadd(fadd(libdevice.fmaf(p, s4, -t1), fmul(p, s4_l)), fmul(p_l, s4)), s5_of)
-    t4 = fadd(fadd(libdevice.fmaf(t1, s5_of, -t2), fmul(t1, s5_of_l)), t3)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t3 = libdevice.fmaf(p_l, s4, libdevice.fmaf(p, s4_l, libdevice.fmaf(p, s4, -t1)))
+    t4 = libdevice.fmaf(t3, s5_of, libdevice.fmaf(t1, s5_of_l, libdevice.fmaf(t1, s5_of, -t2)))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -40877,7 +40924,7 @@ def vjp_eps_f32_s5_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s4, s4_l, s5_of, s5_
 @core
 def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t1 = -y1_D1_l if y1_D1 < f32(0.0) else y1_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y1_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -40885,16 +40932,16 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y1_D1, y1_D1_l) if fsub(y1_D1_l, y1_D1_l) == f32(0.0) else y1_D1
+    t15 = fadd(y1_D1, y1_D1_l) if libdevice.fabsf(y1_D1_l) < f32(math.inf) else y1_D1
     t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
     t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
-    t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    t18 = libdevice.fmaf(powf_sum_low(t5, t6, t12, t13), t16, libdevice.fmaf(t14, t16, -t17))
+    t19 = t18 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
     return t17, t19
 
 
@@ -40903,12 +40950,12 @@ def vjp_eps_f32_s7_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y1_D1, y1_D1_l):
 def vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s6, s6_l, s7_of, s7_of_l):
     t1 = fmul(p, s6)
     t2 = fmul(t1, s7_of)
-    t3 = fmul(fadd(fadd(libdevice.fmaf(p, s6, -t1), fmul(p, s6_l)), fmul(p_l, s6)), s7_of)
-    t4 = fadd(fadd(libdevice.fmaf(t1, s7_of, -t2), fmul(t1, s7_of_l)), t3)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t3 = libdevice.fmaf(p_l, s6, libdevice.fmaf(p, s6_l, libdevice.fmaf(p, s6, -t1)))
+    t4 = libdevice.fmaf(t3, s7_of, libdevice.fmaf(t1, s7_of_l, libdevice.fmaf(t1, s7_of, -t2)))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -40916,7 +40963,7 @@ def vjp_eps_f32_s7_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s6, s6_l, s7_of, s7_
 @core
 def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t1 = -y0_D1_l if y0_D1 < f32(0.0) else y0_D1_l
-    t2 = fsub(t1, t1) == f32(0.0)
+    t2 = libdevice.fabsf(t1) < f32(math.inf)
     t3 = libdevice.fabsf(y0_D1)
     t4 = fadd(t3, t1)
     t5 = t4 if t2 else t3
@@ -40924,16 +40971,16 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
     t7 = fadd(p, f32(-1.0))
     t8 = fsub(t7, p)
     t9 = fadd(fadd(fsub(p, fsub(t7, t8)), fsub(f32(-1.0), t8)), p_l)
-    t10 = fsub(t9, t9) == f32(0.0)
+    t10 = libdevice.fabsf(t9) < f32(math.inf)
     t11 = fadd(t7, t9)
     t12 = t11 if t10 else t7
     t13 = fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)
     t14 = powf_sum(t5, t6, t12, t13)
-    t15 = fadd(y0_D1, y0_D1_l) if fsub(y0_D1_l, y0_D1_l) == f32(0.0) else y0_D1
+    t15 = fadd(y0_D1, y0_D1_l) if libdevice.fabsf(y0_D1_l) < f32(math.inf) else y0_D1
     t16 = f32(1.0) if f32(0.0) < t15 else f32(-1.0) if t15 < f32(0.0) else f32(0.0)
     t17 = fmul(t14, t16)
-    t18 = fadd(libdevice.fmaf(t14, t16, -t17), fmul(powf_sum_low(t5, t6, t12, t13), t16))
-    t19 = t18 if fsub(t18, t18) == f32(0.0) else f32(0.0)
+    t18 = libdevice.fmaf(powf_sum_low(t5, t6, t12, t13), t16, libdevice.fmaf(t14, t16, -t17))
+    t19 = t18 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
     return t17, t19
 
 
@@ -40942,12 +40989,12 @@ def vjp_eps_f32_s9_of_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, y0_D1, y0_D1_l):
 def vjp_eps_f32_s9_core_swap_p_ne_inf_p_ne_2_p_ne_1(p, p_l, s8, s8_l, s9_of, s9_of_l):
     t1 = fmul(p, s8)
     t2 = fmul(t1, s9_of)
-    t3 = fmul(fadd(fadd(libdevice.fmaf(p, s8, -t1), fmul(p, s8_l)), fmul(p_l, s8)), s9_of)
-    t4 = fadd(fadd(libdevice.fmaf(t1, s9_of, -t2), fmul(t1, s9_of_l)), t3)
-    t5 = fsub(t4, t4) == f32(0.0)
+    t3 = libdevice.fmaf(p_l, s8, libdevice.fmaf(p, s8_l, libdevice.fmaf(p, s8, -t1)))
+    t4 = libdevice.fmaf(t3, s9_of, libdevice.fmaf(t1, s9_of_l, libdevice.fmaf(t1, s9_of, -t2)))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
     t6 = fadd(t2, t4)
     t7 = t6 if t5 else t2
-    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if fsub(t7, t7) == f32(0.0) else f32(0.0)
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
     return t7, t8
 
 
@@ -40971,26 +41018,27 @@ def vjp_eps_f32_deps_core_swap_p_ne_inf_p_ne_2_p_ne_1(
     t13 = fsub(t9, t4)
     t14 = fsub(t4, margin)
     t15 = fadd(fadd(fsub(margin, fsub(t4, t14)), fsub(t3, t14)), margin_l)
-    t16 = fadd(t15, fmul(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0)))
+    t16 = libdevice.fmaf(fadd(libdevice.fmaf(-t3, m0, e2), e2_l), inverse(m0), t15)
     t17 = inverse(m1 if t7 else m2)
     t18 = fmul(fadd(libdevice.fmaf(-t5, m1, e0), e0_l), t17)
     t19 = -(t18 if t7 else fmul(fadd(libdevice.fmaf(-t6, m2, e1), e1_l), t17))
     t20 = -fadd(fadd(fadd(fsub(t4, fsub(t9, t13)), fsub(t8, t13)), t16), t19)
     t21 = fadd(fadd(fsub(f32(0.0), fsub(t11, t12)), fsub(t10, t12)), t20)
-    t22 = fsub(t21, t21) == f32(0.0)
+    t22 = libdevice.fabsf(t21) < f32(math.inf)
     t23 = fadd(t11, t21)
     t24 = t23 if t22 else t11
     t25 = t24 < f32(0.0) or t24 == f32(0.0) and (fsub(t21, fsub(t23, t11)) if t22 else f32(0.0)) <= f32(0.0)
     t26 = fadd(s5, s7)
     t27 = fadd(t26, s9)
-    t28 = fmul(g, t27)
-    t29 = fsub(t27, t26)
-    t30 = fsub(t26, s5)
-    t31 = fadd(fadd(fadd(fsub(s5, fsub(t26, t30)), fsub(s7, t30)), s5_l), s7_l)
-    t32 = fmul(g, fadd(fadd(fadd(fsub(t26, fsub(t27, t29)), fsub(s9, t29)), t31), s9_l))
-    t33 = f32(0.0) if t1 else f32(0.0) if t2 else fadd(libdevice.fmaf(g, t27, -t28), t32) if t25 else f32(0.0)
-    t34 = e1 if t1 else e0 if t2 else t28 if t25 else f32(0.0)
-    return fadd(t34, t33) if fsub(t33, t33) == f32(0.0) else t34
+    t28 = fsub(t27, t26)
+    t29 = fsub(t26, s5)
+    t30 = fadd(fadd(fadd(fsub(s5, fsub(t26, t29)), fsub(s7, t29)), s5_l), s7_l)
+    t31 = fmul(g, t27)
+    t32 = fadd(fadd(fadd(fsub(t26, fsub(t27, t28)), fsub(s9, t28)), t30), s9_l)
+    t33 = f32(0.0) if t2 else libdevice.fmaf(g, t32, libdevice.fmaf(g, t27, -t31)) if t25 else f32(0.0)
+    t34 = f32(0.0) if t1 else t33
+    t35 = e1 if t1 else e0 if t2 else t31 if t25 else f32(0.0)
+    return fadd(t35, t34) if libdevice.fabsf(t34) < f32(math.inf) else t35
 
 
 # s5_of = sum over D.1 of Abs(y2[D.1])**(p - 1)*sign(y2[D.1])

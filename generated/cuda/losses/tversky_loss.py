@@ -7,6 +7,8 @@ wrong, missed = sum(input * (1 - target), D), sum((1 - input) * target, D)
 return 1 - (both + smooth) / (both + alpha * wrong + beta * missed + smooth)
 """
 
+import math
+
 from symgen.runtime.device import (
     core,
     dadd,
@@ -53,9 +55,9 @@ def value_f32_s0_core(input_D1, target_D1):
     t2 = fmul(input_D1, t1)
     t3 = -target_D1
     t4 = fsub(t1, t3)
-    t5 = fmul(input_D1, fadd(fsub(t3, fsub(t1, t4)), fsub(f32(1.0), t4)))
-    t6 = fadd(libdevice.fmaf(input_D1, t1, -t2), t5)
-    t7 = t6 if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t5 = fadd(fsub(t3, fsub(t1, t4)), fsub(f32(1.0), t4))
+    t6 = libdevice.fmaf(input_D1, t5, libdevice.fmaf(input_D1, t1, -t2))
+    t7 = t6 if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t2, t7
 
 
@@ -66,9 +68,9 @@ def value_f32_s1_core(input_D1, target_D1):
     t2 = fmul(target_D1, t1)
     t3 = -input_D1
     t4 = fsub(t1, t3)
-    t5 = fmul(target_D1, fadd(fsub(t3, fsub(t1, t4)), fsub(f32(1.0), t4)))
-    t6 = fadd(libdevice.fmaf(target_D1, t1, -t2), t5)
-    t7 = t6 if fsub(t6, t6) == f32(0.0) else f32(0.0)
+    t5 = fadd(fsub(t3, fsub(t1, t4)), fsub(f32(1.0), t4))
+    t6 = libdevice.fmaf(target_D1, t5, libdevice.fmaf(target_D1, t1, -t2))
+    t7 = t6 if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
     return t2, t7
 
 
@@ -77,7 +79,7 @@ def value_f32_s1_core(input_D1, target_D1):
 def value_f32_s2_core(input_D1, target_D1):
     t1 = fmul(input_D1, target_D1)
     t2 = libdevice.fmaf(input_D1, target_D1, -t1)
-    t3 = t2 if fsub(t2, t2) == f32(0.0) else f32(0.0)
+    t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
 
@@ -89,21 +91,20 @@ def value_f32_out_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_
     t3 = fadd(t1, t2)
     t4 = fmul(beta, s1)
     t5 = fadd(t3, t4)
-    t6 = fdiv(t1, t5)
-    t7 = -t6
-    t8 = fadd(t7, f32(1.0))
-    t9 = fsub(t8, t7)
-    t10 = fsub(t1, s2)
-    t11 = fadd(fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l), smooth_l)
-    t12 = fsub(t5, t3)
-    t13 = fsub(t3, t1)
-    t14 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
-    t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t17 = fmul(t6, fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16))
-    t18 = -fmul(fsub(fadd(libdevice.fmaf(t7, t5, t1), t11), t17), inverse(t5))
-    t19 = fadd(fadd(fsub(t7, fsub(t8, t9)), fsub(f32(1.0), t9)), t18)
-    return fadd(t8, t19) if fsub(t19, t19) == f32(0.0) else t8
+    t6 = -fdiv(t1, t5)
+    t7 = fsub(t5, t3)
+    t8 = fsub(t3, t1)
+    t9 = fsub(t1, s2)
+    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
+    t11 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t10), t11)
+    t13 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t14 = fadd(fadd(fadd(fsub(t3, fsub(t5, t7)), fsub(t4, t7)), t12), t13)
+    t15 = fadd(t6, f32(1.0))
+    t16 = fsub(t15, t6)
+    t17 = -libdevice.fmaf(t6, t14, fadd(libdevice.fmaf(t6, t5, t1), t10))
+    t18 = libdevice.fmaf(t17, inverse(t5), fadd(fsub(t6, fsub(t15, t16)), fsub(f32(1.0), t16)))
+    return fadd(t15, t18) if libdevice.fabsf(t18) < f32(math.inf) else t15
 
 
 # s0 = sum over D.1 of (1 - target[D.1])*input[D.1]
@@ -174,30 +175,32 @@ def vjp_f32_s4_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, 
     t3 = fadd(t1, t2)
     t4 = fmul(beta, s1)
     t5 = fadd(t3, t4)
-    t6 = fdiv(t1, t5)
-    t7 = fdiv(t6, t5)
-    t8 = fdiv(f32(1.0), t5)
-    t9 = -t8
-    t10 = fadd(t7, t9)
-    t11 = fsub(t10, t7)
-    t12 = fsub(t1, s2)
-    t13 = fadd(fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l), smooth_l)
-    t14 = fsub(t5, t3)
-    t15 = fsub(t3, t1)
-    t16 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t17 = fadd(fadd(fadd(fsub(t1, fsub(t3, t15)), fsub(t2, t15)), t13), t16)
-    t18 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t19 = fadd(fadd(fadd(fsub(t3, fsub(t5, t14)), fsub(t4, t14)), t17), t18)
-    t20 = inverse(t5)
-    t21 = fmul(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t13), fmul(t6, t19)), t20)
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t21), fmul(t7, t19)), t20)
-    t23 = -fmul(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t19)), t20)
-    t24 = fadd(fadd(fadd(fsub(t7, fsub(t10, t11)), fsub(t9, t11)), t22), t23)
-    t25 = fsub(t24, t24) == f32(0.0)
-    t26 = fadd(t10, t24)
-    t27 = t26 if t25 else t10
-    t28 = (fsub(t24, fsub(t26, t10)) if t25 else f32(0.0)) if fsub(t27, t27) == f32(0.0) else f32(0.0)
-    return t27, t28
+    t6 = -fdiv(f32(1.0), t5)
+    t7 = fsub(t5, t3)
+    t8 = fsub(t3, t1)
+    t9 = fsub(t1, s2)
+    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
+    t11 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t10), t11)
+    t13 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t14 = fadd(fadd(fadd(fsub(t3, fsub(t5, t7)), fsub(t4, t7)), t12), t13)
+    t15 = inverse(t5)
+    t16 = fdiv(t1, t5)
+    t17 = fdiv(t16, t5)
+    t18 = -t17
+    t19 = -t16
+    t20 = libdevice.fmaf(t19, t14, fadd(libdevice.fmaf(t19, t5, t1), t10))
+    t21 = fadd(t17, t6)
+    t22 = fsub(t21, t17)
+    t23 = libdevice.fmaf(t18, t14, libdevice.fmaf(t20, t15, libdevice.fmaf(t18, t5, t16)))
+    t24 = libdevice.fmaf(t23, t15, fadd(fsub(t17, fsub(t21, t22)), fsub(t6, t22)))
+    t25 = libdevice.fmaf(-libdevice.fmaf(t6, t14, libdevice.fmaf(t6, t5, f32(1.0))), t15, t24)
+    t26 = libdevice.fabsf(t25) < f32(math.inf)
+    t27 = fadd(t21, t25)
+    t28 = t27 if t26 else t21
+    t29 = fsub(t25, fsub(t27, t21)) if t26 else f32(0.0)
+    t30 = t29 if libdevice.fabsf(t28) < f32(math.inf) else f32(0.0)
+    return t28, t30
 
 
 # s5 = beta*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -211,23 +214,26 @@ def vjp_f32_s5_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, 
     t6 = fdiv(beta, t5)
     t7 = fmul(t6, t1)
     t8 = fdiv(t7, t5)
-    t9 = fsub(t1, s2)
-    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
-    t11 = fsub(t5, t3)
-    t12 = fsub(t3, t1)
-    t13 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t14 = fadd(fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10), t13)
-    t15 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t16 = fadd(fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14), t15)
-    t17 = inverse(t5)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t5, beta), beta_l), fmul(t6, t16)), t17), t1)
-    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t18))
-    t20 = fmul(fsub(t19, fmul(t8, t16)), t17)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t8, t20)
-    t23 = t22 if t21 else t8
-    t24 = (fsub(t20, fsub(t22, t8)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t9 = -t8
+    t10 = fsub(t5, t3)
+    t11 = fsub(t3, t1)
+    t12 = fsub(t1, s2)
+    t13 = fadd(fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l), smooth_l)
+    t14 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t11)), fsub(t2, t11)), t13), t14)
+    t16 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t10)), fsub(t4, t10)), t15), t16)
+    t18 = -t6
+    t19 = inverse(t5)
+    t20 = fmul(libdevice.fmaf(t18, t17, fadd(libdevice.fmaf(t18, t5, beta), beta_l)), t19)
+    t21 = libdevice.fmaf(t20, t1, libdevice.fmaf(t6, t13, libdevice.fmaf(t6, t1, -t7)))
+    t22 = fmul(libdevice.fmaf(t9, t17, fadd(libdevice.fmaf(t9, t5, t7), t21)), t19)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
+    t24 = fadd(t8, t22)
+    t25 = t24 if t23 else t8
+    t26 = fsub(t22, fsub(t24, t8)) if t23 else f32(0.0)
+    t27 = t26 if libdevice.fabsf(t25) < f32(math.inf) else f32(0.0)
+    return t25, t27
 
 
 # s6 = alpha*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -241,23 +247,26 @@ def vjp_f32_s6_core(alpha, alpha_l, beta, beta_l, s0, s0_l, s1, s1_l, s2, s2_l, 
     t6 = fdiv(alpha, t5)
     t7 = fmul(t6, t1)
     t8 = fdiv(t7, t5)
-    t9 = fsub(t1, s2)
-    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
-    t11 = fsub(t5, t3)
-    t12 = fsub(t3, t1)
-    t13 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t14 = fadd(fadd(fadd(fsub(t1, fsub(t3, t12)), fsub(t2, t12)), t10), t13)
-    t15 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t16 = fadd(fadd(fadd(fsub(t3, fsub(t5, t11)), fsub(t4, t11)), t14), t15)
-    t17 = inverse(t5)
-    t18 = fmul(fmul(fsub(fadd(libdevice.fmaf(-t6, t5, alpha), alpha_l), fmul(t6, t16)), t17), t1)
-    t19 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, t1, -t7), fmul(t6, t10)), t18))
-    t20 = fmul(fsub(t19, fmul(t8, t16)), t17)
-    t21 = fsub(t20, t20) == f32(0.0)
-    t22 = fadd(t8, t20)
-    t23 = t22 if t21 else t8
-    t24 = (fsub(t20, fsub(t22, t8)) if t21 else f32(0.0)) if fsub(t23, t23) == f32(0.0) else f32(0.0)
-    return t23, t24
+    t9 = -t8
+    t10 = fsub(t5, t3)
+    t11 = fsub(t3, t1)
+    t12 = fsub(t1, s2)
+    t13 = fadd(fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l), smooth_l)
+    t14 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t11)), fsub(t2, t11)), t13), t14)
+    t16 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t10)), fsub(t4, t10)), t15), t16)
+    t18 = -t6
+    t19 = inverse(t5)
+    t20 = fmul(libdevice.fmaf(t18, t17, fadd(libdevice.fmaf(t18, t5, alpha), alpha_l)), t19)
+    t21 = libdevice.fmaf(t20, t1, libdevice.fmaf(t6, t13, libdevice.fmaf(t6, t1, -t7)))
+    t22 = fmul(libdevice.fmaf(t9, t17, fadd(libdevice.fmaf(t9, t5, t7), t21)), t19)
+    t23 = libdevice.fabsf(t22) < f32(math.inf)
+    t24 = fadd(t8, t22)
+    t25 = t24 if t23 else t8
+    t26 = fsub(t22, fsub(t24, t8)) if t23 else f32(0.0)
+    t27 = t26 if libdevice.fabsf(t25) < f32(math.inf) else f32(0.0)
+    return t25, t27
 
 
 # dinput[D] = g*(s4*target[D] - s5*target[D] + s6*(1 - target[D]))
@@ -269,18 +278,18 @@ def vjp_f32_dinput_core(g, s4, s4_l, s5, s5_l, s6, s6_l, target_D):
     t4 = fsub(f32(1.0), target_D)
     t5 = fmul(s6, t4)
     t6 = fadd(t3, t5)
-    t7 = fmul(g, t6)
-    t8 = fsub(t6, t3)
-    t9 = fsub(t3, t1)
-    t10 = fadd(libdevice.fmaf(target_D, s4, -t1), fmul(target_D, s4_l))
-    t11 = -fadd(libdevice.fmaf(target_D, s5, t2), fmul(target_D, s5_l))
-    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t9)), fsub(t2, t9)), t10), t11)
-    t13 = -target_D
-    t14 = fsub(t4, t13)
-    t15 = fadd(libdevice.fmaf(s6, t4, -t5), fmul(s6, fadd(fsub(t13, fsub(t4, t14)), fsub(f32(1.0), t14))))
-    t16 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t6, t8)), fsub(t5, t8)), t12), fadd(t15, fmul(s6_l, t4))))
-    t17 = fadd(libdevice.fmaf(g, t6, -t7), t16)
-    return fadd(t7, t17) if fsub(t17, t17) == f32(0.0) else t7
+    t7 = fsub(t6, t3)
+    t8 = fsub(t3, t1)
+    t9 = libdevice.fmaf(target_D, s4_l, libdevice.fmaf(target_D, s4, -t1))
+    t10 = -libdevice.fmaf(target_D, s5_l, libdevice.fmaf(target_D, s5, t2))
+    t11 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t9), t10)
+    t12 = -target_D
+    t13 = fsub(t4, t12)
+    t14 = libdevice.fmaf(s6, fadd(fsub(t12, fsub(t4, t13)), fsub(f32(1.0), t13)), libdevice.fmaf(s6, t4, -t5))
+    t15 = fmul(g, t6)
+    t16 = fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t11), libdevice.fmaf(s6_l, t4, t14))
+    t17 = libdevice.fmaf(g, t16, libdevice.fmaf(g, t6, -t15))
+    return fadd(t15, t17) if libdevice.fabsf(t17) < f32(math.inf) else t15
 
 
 # dtarget[D] = g*(s4*input[D] + s5*(1 - input[D]) - s6*input[D])
@@ -292,18 +301,18 @@ def vjp_f32_dtarget_core(g, s4, s4_l, s5, s5_l, s6, s6_l, input_D):
     t4 = fsub(f32(1.0), input_D)
     t5 = fmul(s5, t4)
     t6 = fadd(t3, t5)
-    t7 = fmul(g, t6)
-    t8 = fsub(t6, t3)
-    t9 = fsub(t3, t1)
-    t10 = fadd(libdevice.fmaf(input_D, s4, -t1), fmul(input_D, s4_l))
-    t11 = -fadd(libdevice.fmaf(input_D, s6, t2), fmul(input_D, s6_l))
-    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t9)), fsub(t2, t9)), t10), t11)
-    t13 = -input_D
-    t14 = fsub(t4, t13)
-    t15 = fadd(libdevice.fmaf(s5, t4, -t5), fmul(s5, fadd(fsub(t13, fsub(t4, t14)), fsub(f32(1.0), t14))))
-    t16 = fmul(g, fadd(fadd(fadd(fsub(t3, fsub(t6, t8)), fsub(t5, t8)), t12), fadd(t15, fmul(s5_l, t4))))
-    t17 = fadd(libdevice.fmaf(g, t6, -t7), t16)
-    return fadd(t7, t17) if fsub(t17, t17) == f32(0.0) else t7
+    t7 = fsub(t6, t3)
+    t8 = fsub(t3, t1)
+    t9 = libdevice.fmaf(input_D, s4_l, libdevice.fmaf(input_D, s4, -t1))
+    t10 = -libdevice.fmaf(input_D, s6_l, libdevice.fmaf(input_D, s6, t2))
+    t11 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t9), t10)
+    t12 = -input_D
+    t13 = fsub(t4, t12)
+    t14 = libdevice.fmaf(s5, fadd(fsub(t12, fsub(t4, t13)), fsub(f32(1.0), t13)), libdevice.fmaf(s5, t4, -t5))
+    t15 = fmul(g, t6)
+    t16 = fadd(fadd(fadd(fsub(t3, fsub(t6, t7)), fsub(t5, t7)), t11), libdevice.fmaf(s5_l, t4, t14))
+    t17 = libdevice.fmaf(g, t16, libdevice.fmaf(g, t6, -t15))
+    return fadd(t15, t17) if libdevice.fabsf(t17) < f32(math.inf) else t15
 
 
 # s4 = (s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth)
@@ -454,21 +463,23 @@ def vjp_alpha_f32_dalpha_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_
     t6 = fdiv(g, t5)
     t7 = fmul(t6, s0)
     t8 = fdiv(t7, t5)
-    t9 = fmul(t8, t1)
-    t10 = fsub(t1, s2)
-    t11 = fadd(fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l), smooth_l)
-    t12 = fsub(t5, t3)
-    t13 = fsub(t3, t1)
-    t14 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
-    t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16)
-    t18 = inverse(t5)
-    t19 = fmul(fmul(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t18), s0)
-    t20 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s0, -t7), fmul(t6, s0_l)), t19))
-    t21 = fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11))
-    t22 = fadd(t21, fmul(fmul(fsub(t20, fmul(t8, t17)), t18), t1))
-    return fadd(t9, t22) if fsub(t22, t22) == f32(0.0) else t9
+    t9 = -t8
+    t10 = fsub(t5, t3)
+    t11 = fsub(t3, t1)
+    t12 = fsub(t1, s2)
+    t13 = fadd(fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l), smooth_l)
+    t14 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t11)), fsub(t2, t11)), t13), t14)
+    t16 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t10)), fsub(t4, t10)), t15), t16)
+    t18 = -t6
+    t19 = inverse(t5)
+    t20 = fmul(libdevice.fmaf(t18, t17, libdevice.fmaf(t18, t5, g)), t19)
+    t21 = libdevice.fmaf(t20, s0, libdevice.fmaf(t6, s0_l, libdevice.fmaf(t6, s0, -t7)))
+    t22 = fmul(t8, t1)
+    t23 = fmul(libdevice.fmaf(t9, t17, fadd(libdevice.fmaf(t9, t5, t7), t21)), t19)
+    t24 = libdevice.fmaf(t23, t1, libdevice.fmaf(t8, t13, libdevice.fmaf(t8, t1, -t22)))
+    return fadd(t22, t24) if libdevice.fabsf(t24) < f32(math.inf) else t22
 
 
 # dalpha = g*s0*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -508,21 +519,23 @@ def vjp_beta_f32_dbeta_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s1_l,
     t6 = fdiv(g, t5)
     t7 = fmul(t6, s1)
     t8 = fdiv(t7, t5)
-    t9 = fmul(t8, t1)
-    t10 = fsub(t1, s2)
-    t11 = fadd(fadd(fadd(fsub(s2, fsub(t1, t10)), fsub(smooth, t10)), s2_l), smooth_l)
-    t12 = fsub(t5, t3)
-    t13 = fsub(t3, t1)
-    t14 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13)), t11), t14)
-    t16 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t12)), fsub(t4, t12)), t15), t16)
-    t18 = inverse(t5)
-    t19 = fmul(fmul(fsub(libdevice.fmaf(-t6, t5, g), fmul(t6, t17)), t18), s1)
-    t20 = fadd(libdevice.fmaf(-t8, t5, t7), fadd(fadd(libdevice.fmaf(t6, s1, -t7), fmul(t6, s1_l)), t19))
-    t21 = fadd(libdevice.fmaf(t8, t1, -t9), fmul(t8, t11))
-    t22 = fadd(t21, fmul(fmul(fsub(t20, fmul(t8, t17)), t18), t1))
-    return fadd(t9, t22) if fsub(t22, t22) == f32(0.0) else t9
+    t9 = -t8
+    t10 = fsub(t5, t3)
+    t11 = fsub(t3, t1)
+    t12 = fsub(t1, s2)
+    t13 = fadd(fadd(fadd(fsub(s2, fsub(t1, t12)), fsub(smooth, t12)), s2_l), smooth_l)
+    t14 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t15 = fadd(fadd(fadd(fsub(t1, fsub(t3, t11)), fsub(t2, t11)), t13), t14)
+    t16 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t17 = fadd(fadd(fadd(fsub(t3, fsub(t5, t10)), fsub(t4, t10)), t15), t16)
+    t18 = -t6
+    t19 = inverse(t5)
+    t20 = fmul(libdevice.fmaf(t18, t17, libdevice.fmaf(t18, t5, g)), t19)
+    t21 = libdevice.fmaf(t20, s1, libdevice.fmaf(t6, s1_l, libdevice.fmaf(t6, s1, -t7)))
+    t22 = fmul(t8, t1)
+    t23 = fmul(libdevice.fmaf(t9, t17, fadd(libdevice.fmaf(t9, t5, t7), t21)), t19)
+    t24 = libdevice.fmaf(t23, t1, libdevice.fmaf(t8, t13, libdevice.fmaf(t8, t1, -t22)))
+    return fadd(t22, t24) if libdevice.fabsf(t24) < f32(math.inf) else t22
 
 
 # dbeta = g*s1*(s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2
@@ -559,28 +572,29 @@ def vjp_smooth_f32_dsmooth_core(alpha, alpha_l, beta, beta_l, g, s0, s0_l, s1, s
     t3 = fadd(t1, t2)
     t4 = fmul(beta, s1)
     t5 = fadd(t3, t4)
-    t6 = fdiv(t1, t5)
-    t7 = fdiv(t6, t5)
-    t8 = fdiv(f32(1.0), t5)
-    t9 = -t8
-    t10 = fadd(t7, t9)
-    t11 = fmul(g, t10)
-    t12 = fsub(t10, t7)
-    t13 = fsub(t1, s2)
-    t14 = fadd(fadd(fadd(fsub(s2, fsub(t1, t13)), fsub(smooth, t13)), s2_l), smooth_l)
-    t15 = fsub(t5, t3)
-    t16 = fsub(t3, t1)
-    t17 = fadd(fadd(libdevice.fmaf(alpha, s0, -t2), fmul(alpha, s0_l)), fmul(alpha_l, s0))
-    t18 = fadd(fadd(fadd(fsub(t1, fsub(t3, t16)), fsub(t2, t16)), t14), t17)
-    t19 = fadd(fadd(libdevice.fmaf(beta, s1, -t4), fmul(beta, s1_l)), fmul(beta_l, s1))
-    t20 = fadd(fadd(fadd(fsub(t3, fsub(t5, t15)), fsub(t4, t15)), t18), t19)
-    t21 = inverse(t5)
-    t22 = fmul(fsub(fadd(libdevice.fmaf(-t6, t5, t1), t14), fmul(t6, t20)), t21)
-    t23 = fmul(fsub(fadd(libdevice.fmaf(-t7, t5, t6), t22), fmul(t7, t20)), t21)
-    t24 = -fmul(fsub(libdevice.fmaf(t9, t5, f32(1.0)), fmul(t8, t20)), t21)
-    t25 = fmul(g, fadd(fadd(fadd(fsub(t7, fsub(t10, t12)), fsub(t9, t12)), t23), t24))
-    t26 = fadd(libdevice.fmaf(g, t10, -t11), t25)
-    return fadd(t11, t26) if fsub(t26, t26) == f32(0.0) else t11
+    t6 = -fdiv(f32(1.0), t5)
+    t7 = fsub(t5, t3)
+    t8 = fsub(t3, t1)
+    t9 = fsub(t1, s2)
+    t10 = fadd(fadd(fadd(fsub(s2, fsub(t1, t9)), fsub(smooth, t9)), s2_l), smooth_l)
+    t11 = libdevice.fmaf(alpha_l, s0, libdevice.fmaf(alpha, s0_l, libdevice.fmaf(alpha, s0, -t2)))
+    t12 = fadd(fadd(fadd(fsub(t1, fsub(t3, t8)), fsub(t2, t8)), t10), t11)
+    t13 = libdevice.fmaf(beta_l, s1, libdevice.fmaf(beta, s1_l, libdevice.fmaf(beta, s1, -t4)))
+    t14 = fadd(fadd(fadd(fsub(t3, fsub(t5, t7)), fsub(t4, t7)), t12), t13)
+    t15 = inverse(t5)
+    t16 = fdiv(t1, t5)
+    t17 = fdiv(t16, t5)
+    t18 = -t17
+    t19 = -t16
+    t20 = libdevice.fmaf(t19, t14, fadd(libdevice.fmaf(t19, t5, t1), t10))
+    t21 = fadd(t17, t6)
+    t22 = fsub(t21, t17)
+    t23 = libdevice.fmaf(t18, t14, libdevice.fmaf(t20, t15, libdevice.fmaf(t18, t5, t16)))
+    t24 = libdevice.fmaf(t23, t15, fadd(fsub(t17, fsub(t21, t22)), fsub(t6, t22)))
+    t25 = fmul(g, t21)
+    t26 = libdevice.fmaf(-libdevice.fmaf(t6, t14, libdevice.fmaf(t6, t5, f32(1.0))), t15, t24)
+    t27 = libdevice.fmaf(g, t26, libdevice.fmaf(g, t21, -t25))
+    return fadd(t25, t27) if libdevice.fabsf(t27) < f32(math.inf) else t25
 
 
 # dsmooth = g*((s2 + smooth)/(alpha*s0 + beta*s1 + s2 + smooth)**2 - 1/(alpha*s0 + beta*s1 + s2 + smooth))
