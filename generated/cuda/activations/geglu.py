@@ -32,7 +32,7 @@ from symgen.runtime.device import (
     u64,
 )
 from symgen.runtime.device_rows import (block_lane, block_row, block_width, warp_lane, warp_row, warp_width)
-from ..elementary import (erfcx, erfcx_low, exp, exp_low)
+from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low)
 
 
 # out[C] = erfc(-sqrt(2)*x[1, C]/2)*x[0, C]*x[1, C]/2
@@ -53,7 +53,7 @@ def value_f32_out_core(x_0_C, x_1_C):
     t13 = fmul(t12, t11)
     t14 = libdevice.fmaf(x_1_C, t8, libdevice.fmaf(x_1_C, t9, -t11))
     t15 = fmul(libdevice.fmaf(x_0_C, t8, libdevice.fmaf(x_0_C, t9, -t10)), f32(0.5))
-    t16 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t16 = erfcx_single(libdevice.fabsf(t1))
     t17 = -fmul(t16, t7)
     t18 = fadd(f32(2.0), t17)
     t19 = t16 if t3 else t18
@@ -114,7 +114,7 @@ def vjp_f32_dx_core(i_2, g_C, x_0_C, x_1_C):
     t11 = fmul(t10, f32(0.5))
     t12 = fmul(x_1_C, t9)
     t13 = fmul(t11, t12)
-    t14 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t14 = erfcx_single(libdevice.fabsf(t2))
     t15 = -fmul(t14, t8)
     t16 = fadd(f32(2.0), t15)
     t17 = t14 if t4 else t16

@@ -32,7 +32,7 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
-from ..elementary import (erfcx, erfcx_low, exp, exp_low)
+from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low)
 
 
 # ---- approximate='none'
@@ -50,7 +50,7 @@ def value_device32_none(x):
     t6 = fmul(t2, t2)
     t7 = -t6
     t8 = near_expf(-fmul(t6, f32(0.5)) if t4 else t7)
-    t9 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t9 = erfcx_single(libdevice.fabsf(t2))
     t10 = libdevice.fmaf(t2, t2, t7)
     t11 = -fmul(t9, t8)
     t12 = libdevice.fmaf(t9, fmul(t10, -t8), libdevice.fmaf(t9, t8, t11))
@@ -88,7 +88,7 @@ def grad_device32_none(x):
     t5 = -t4
     t6 = near_expf(t5)
     t7 = f32(0.0) <= t2
-    t8 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t8 = erfcx_single(libdevice.fabsf(t1))
     t9 = libdevice.fmaf(t1, t1, t5)
     t10 = fmul(t8, t6)
     t11 = -t10
@@ -186,7 +186,7 @@ def value_and_grad_device32_none(x):
     t6 = fmul(t2, t2)
     t7 = -t6
     t8 = near_expf(t7)
-    t9 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t9 = erfcx_single(libdevice.fabsf(t2))
     t10 = libdevice.fmaf(t2, t2, t7)
     t11 = fmul(t9, t8)
     t12 = -t11

@@ -31,7 +31,7 @@ from symgen.runtime.device import (
     u32,
 )
 from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
-from ..elementary import (erfcx, erfcx_low, exp, exp_low, log, log1p, log1p_low, log_low)
+from ..elementary import (erfcx, erfcx_low, erfcx_single, exp, exp_low, log, log1p, log1p_low, log_low)
 
 
 # log_half_erfc(-sqrt(2)*x/2) (compensated)
@@ -40,7 +40,7 @@ def value_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) < t2
-    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t4 = erfcx_single(libdevice.fabsf(t1))
     t5 = fmul(t4, f32(0.5))
     t6 = -fmul(t1, t1)
     t7 = near_expf(t6)
@@ -66,7 +66,7 @@ def grad_device32(x):
     t1 = fmul(f32(0.7071067690849304), x)
     t2 = -t1
     t3 = f32(0.0) <= t2
-    t4 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t4 = erfcx_single(libdevice.fabsf(t1))
     t5 = fmul(t1, t1)
     t6 = -t5
     t7 = near_expf(t6)
@@ -117,7 +117,7 @@ def grad2_device32(x):
     t2 = fmul(f32(0.7071067690849304), x)
     t3 = -t2
     t4 = f32(0.0) <= t3
-    t5 = libdevice.erfcxf(libdevice.fabsf(t2))
+    t5 = erfcx_single(libdevice.fabsf(t2))
     t6 = fmul(t2, t2)
     t7 = -t6
     t8 = near_expf(t7)
@@ -209,7 +209,7 @@ def value_and_grad_device32(x):
     t2 = -t1
     t3 = -libdevice.fmaf(f32(1.2101617485882343e-08), x, libdevice.fmaf(f32(0.7071067690849304), x, t2))
     t4 = f32(0.0) < t2
-    t5 = libdevice.erfcxf(libdevice.fabsf(t1))
+    t5 = erfcx_single(libdevice.fabsf(t1))
     t6 = fmul(t5, f32(0.5))
     t7 = fmul(t1, t1)
     t8 = -t7
