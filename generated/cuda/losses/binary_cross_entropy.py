@@ -125,8 +125,9 @@ def grad_target_device32(input, target, weight):
     t5 = fsub(t4, t1)
     t6 = fadd(fadd(fsub(t1, fsub(t4, t5)), fsub(t3, t5)), -logf_fine_low(input))
     t7 = fadd(t6, log1pf_sum_low(t2, f32(0.0)))
-    t8 = (fadd(t4, t7) if fsub(t7, t7) == f32(0.0) else t4) if f32(0.0) <= input else f32(math.nan)
-    return f32(0.0) if weight == f32(0.0) else fmul(weight, t8 if input <= f32(1.0) else f32(math.nan))
+    t8 = fadd(t4, t7) if libdevice.fabsf(t7) < f32(math.inf) else t4
+    t9 = fmul(weight, (t8 if f32(0.0) <= input else f32(math.nan)) if input <= f32(1.0) else f32(math.nan))
+    return f32(0.0) if weight == f32(0.0) else t9
 
 
 # Together, so that what they share is computed once.

@@ -26,6 +26,8 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    log1pf_sum,
+    log1pf_sum_low,
     near_expf,
     store,
     store2,
@@ -156,32 +158,38 @@ def grad2_device32(input, target, weight, pos_weight):
     return f32(0.0) if weight == f32(0.0) else t48
 
 
-# -softplus(input) - weighted(pos_weight, -softplus(-input)) (fine)
+# where Eq(pos_weight, 0): -softplus(input)
+# where Ne(pos_weight, 0): -inf to 0: pos_weight*y + (pos_weight - 1)*log1p(exp(-y)) (fine)
+# where Ne(pos_weight, 0): 0 to inf: -y + (pos_weight - 1)*log1p(exp(-y)) (fine)
 @core
 def grad_target_device32(input, target, weight, pos_weight):
-    t1 = input if f32(0.0) < input else f32(0.0)
-    t2 = -libdevice.fabsf(input)
+    t1 = libdevice.fabsf(input)
+    t2 = -t1
     t3 = expf(t2)
-    t4 = libdevice.log1pf(t3)
-    t5 = fadd(t1, t4)
-    t6 = -t5
-    t7 = pos_weight == f32(0.0)
-    t8 = -input
-    t9 = t8 if f32(0.0) < t8 else f32(0.0)
-    t10 = fadd(t9, t4)
-    t11 = -fmul(pos_weight, t10)
-    t12 = -(f32(0.0) if t7 else t11)
-    t13 = fadd(t6, t12)
-    t14 = fsub(t13, t6)
-    t15 = fsub(t5, t1)
-    t16 = fmul(expf_low(t2), fdiv(f32(1.0), fadd(f32(1.0), t3)))
-    t17 = -fadd(fadd(fsub(t1, fsub(t5, t15)), fsub(t4, t15)), t16)
-    t18 = fsub(t10, t9)
-    t19 = fadd(fadd(fsub(t9, fsub(t10, t18)), fsub(t4, t18)), t16)
-    t20 = -(f32(0.0) if t7 else -libdevice.fmaf(pos_weight, t19, libdevice.fmaf(pos_weight, t10, t11)))
-    t21 = fadd(fadd(fadd(fsub(t6, fsub(t13, t14)), fsub(t12, t14)), t17), t20)
-    t22 = fmul(weight, fadd(t13, t21) if libdevice.fabsf(t21) < f32(math.inf) else t13)
-    return f32(0.0) if weight == f32(0.0) else t22
+    if pos_weight == f32(0.0):
+        t4 = -fadd(input if f32(0.0) < input else f32(0.0), libdevice.log1pf(t3))
+    else:
+        t5 = fmul(pos_weight, t1)
+        t6 = fadd(pos_weight, f32(-1.0))
+        t7 = expf_low(t2)
+        t8 = libdevice.fabsf(t7) < f32(math.inf)
+        t9 = fadd(t3, t7)
+        t10 = t9 if t8 else t3
+        t11 = fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)
+        t12 = log1pf_sum(t10, t11)
+        t13 = fmul(t6, t12)
+        t14 = fadd(t5, t13)
+        t15 = fsub(t14, t5)
+        t16 = fsub(t6, pos_weight)
+        t17 = libdevice.fmaf(t6, log1pf_sum_low(t10, t11), libdevice.fmaf(t6, t12, -t13))
+        t18 = libdevice.fmaf(fadd(fsub(pos_weight, fsub(t6, t16)), fsub(f32(-1.0), t16)), t12, t17)
+        t19 = fadd(fadd(fadd(fsub(t5, fsub(t14, t15)), fsub(t13, t15)), libdevice.fmaf(pos_weight, t1, -t5)), t18)
+        t20 = fsub(t13, t1)
+        t21 = fsub(t20, t2)
+        t22 = fadd(fadd(fsub(t2, fsub(t20, t21)), fsub(t13, t21)), t18)
+        t23 = fadd(t14, t19) if libdevice.fabsf(t19) < f32(math.inf) else t14
+        t4 = t23 if input < f32(0.0) else fadd(t20, t22) if libdevice.fabsf(t22) < f32(math.inf) else t20
+    return f32(0.0) if weight == f32(0.0) else fmul(weight, t4)
 
 
 # -weighted(target, -softplus(-input))

@@ -24,6 +24,8 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    logf_fine,
+    logf_fine_low,
     near_expf,
     store,
     store2,
@@ -38,11 +40,19 @@ from ..elementary import (exp, exp_low, log, log_low)
 # ---- log_target=False
 
 
-# weighted(target, -input + log(target))
+# weighted(target, -input + log(target)) (fine)
 @core
 def value_device32_no_log_target(input, target):
-    t1 = f32(0.0) if target == f32(0.0) else fmul(target, fsub(libdevice.logf(target), input))
-    return input if input != input else t1
+    t1 = target == f32(0.0)
+    t2 = -input
+    t3 = logf_fine(target)
+    t4 = fsub(t3, input)
+    t5 = fsub(t4, t2)
+    t6 = fmul(target, t4)
+    t7 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), logf_fine_low(target))
+    t8 = f32(0.0) if t1 else libdevice.fmaf(target, t7, libdevice.fmaf(target, t4, -t6))
+    t9 = f32(0.0) if t1 else t6
+    return input if input != input else fadd(t9, t8) if libdevice.fabsf(t8) < f32(math.inf) else t9
 
 
 # weighted(target, -1)
@@ -57,18 +67,19 @@ def grad2_device32_no_log_target(input, target):
     return input if input != input else f32(0.0)
 
 
-# -input + log(target) + weighted(target, 1/target) (compensated)
+# -input + log(target) + weighted(target, 1/target) (fine)
 @core
 def grad_target_device32_no_log_target(input, target):
-    t1 = libdevice.logf(target)
+    t1 = logf_fine(target)
     t2 = fsub(t1, input)
     t3 = f32(0.0) if target == f32(0.0) else f32(1.0)
     t4 = fadd(t2, t3)
     t5 = fsub(t4, t2)
     t6 = -input
     t7 = fsub(t2, t6)
-    t8 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7)))
-    return fadd(t4, t8) if libdevice.fabsf(t8) < f32(math.inf) else t4
+    t8 = fadd(fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7)), logf_fine_low(target))
+    t9 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8)
+    return fadd(t4, t9) if libdevice.fabsf(t9) < f32(math.inf) else t4
 
 
 # weighted(target, -1/target**2) + 2/target
@@ -83,9 +94,17 @@ def grad2_target_device32_no_log_target(input, target):
 def value_and_grad_device32_no_log_target(input, target):
     t1 = input != input
     t2 = target == f32(0.0)
-    t3 = input if t1 else f32(0.0) if t2 else fmul(target, fsub(libdevice.logf(target), input))
-    t4 = input if t1 else f32(0.0) if t2 else -target
-    return t3, t4
+    t3 = -input
+    t4 = logf_fine(target)
+    t5 = fsub(t4, input)
+    t6 = fsub(t5, t3)
+    t7 = fmul(target, t5)
+    t8 = fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), logf_fine_low(target))
+    t9 = f32(0.0) if t2 else libdevice.fmaf(target, t8, libdevice.fmaf(target, t5, -t7))
+    t10 = f32(0.0) if t2 else t7
+    t11 = input if t1 else fadd(t10, t9) if libdevice.fabsf(t9) < f32(math.inf) else t10
+    t12 = input if t1 else f32(0.0) if t2 else -target
+    return t11, t12
 
 
 @core

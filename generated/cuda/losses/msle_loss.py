@@ -23,6 +23,8 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    log1pf_sum,
+    log1pf_sum_low,
     store,
     store2,
     store4,
@@ -33,37 +35,19 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (asinh, asinh_low, log1p, log1p_low)
 
 
-# 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))**2 (compensated)
-# inf, which the function has reached to the last bit
+# (log1p(input) - log1p(target))**2 (fine)
 @core
 def value_device32(input, target):
-    t1 = fsub(input, target)
-    t2 = fadd(input, f32(1.0))
-    t3 = libdevice.fsqrt_rn(t2)
-    t4 = fdiv(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fadd(target, f32(1.0))
-    t7 = libdevice.fsqrt_rn(t6)
-    t8 = fdiv(t5, t7)
-    t9 = -t8
-    t10 = fsub(t6, target)
-    t11 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t10)), fsub(f32(1.0), t10)))
-    t12 = -t4
-    t13 = fsub(t2, input)
-    t14 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t13)), fsub(f32(1.0), t13)))
-    t15 = fsub(t1, input)
-    t16 = fadd(libdevice.fmaf(t12, t3, t1), fadd(fsub(input, fsub(t1, t15)), fsub(-target, t15)))
-    t17 = fmul(libdevice.fmaf(t12, fmul(t14, inverse(fadd(t3, t3))), t16), inverse(t3))
-    t18 = libdevice.fmaf(t17, f32(0.5), libdevice.fmaf(t9, t7, t5))
-    t19 = fmul(libdevice.fmaf(t9, fmul(t11, inverse(fadd(t7, t7))), t18), inverse(t7))
-    t20 = fmul(t19, fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0)))))
-    t21 = libdevice.asinhf(t8)
-    t22 = fmul(t21, f32(4.0))
-    t23 = fmul(t22, t21)
-    t24 = libdevice.fmaf(fmul(t20, f32(4.0)), t21, libdevice.fmaf(t22, t20, libdevice.fmaf(t22, t21, -t23)))
-    t25 = fadd(t23, t24) if libdevice.fabsf(t24) < f32(math.inf) else t23
-    t26 = f32(math.inf) if target == f32(math.inf) else t25 if input < f32(math.inf) else f32(math.inf)
-    return t26 if f32(-1.0) <= input else f32(math.nan)
+    t1 = log1pf_sum(input, f32(0.0))
+    t2 = -log1pf_sum(target, f32(0.0))
+    t3 = fadd(t1, t2)
+    t4 = fsub(t3, t1)
+    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), log1pf_sum_low(input, f32(0.0)))
+    t6 = fadd(t5, -log1pf_sum_low(target, f32(0.0)))
+    t7 = fmul(t3, t3)
+    t8 = libdevice.fmaf(t6, t3, libdevice.fmaf(t3, t6, libdevice.fmaf(t3, t3, -t7)))
+    t9 = fadd(t7, t8) if libdevice.fabsf(t8) < f32(math.inf) else t7
+    return t9 if f32(-1.0) <= input else f32(math.nan)
 
 
 # 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))/(input + 1) (compensated)
@@ -101,44 +85,32 @@ def grad_input_device32(input, target):
     return t28 if f32(-1.0) <= input else f32(math.nan)
 
 
-# (2 - 4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))))/(input + 1)**2 (compensated)
+# (-2*log1p(input) + 2*log1p(target) + 2)/(input + 1)**2 (fine)
 # 0.0, which the function has reached to the last bit
 @core
 def grad2_input_device32(input, target):
-    t1 = fsub(input, target)
-    t2 = fadd(input, f32(1.0))
-    t3 = libdevice.fsqrt_rn(t2)
-    t4 = fdiv(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fadd(target, f32(1.0))
-    t7 = libdevice.fsqrt_rn(t6)
-    t8 = fdiv(t5, t7)
-    t9 = -fmul(libdevice.asinhf(t8), f32(4.0))
-    t10 = fadd(t9, f32(2.0))
-    t11 = fdiv(t10, t2)
-    t12 = fdiv(t11, t2)
-    t13 = -t12
-    t14 = fsub(t2, input)
-    t15 = fadd(fsub(input, fsub(t2, t14)), fsub(f32(1.0), t14))
-    t16 = -t11
-    t17 = -t8
-    t18 = fsub(t6, target)
-    t19 = fadd(libdevice.fmaf(-t7, t7, t6), fadd(fsub(target, fsub(t6, t18)), fsub(f32(1.0), t18)))
-    t20 = -t4
-    t21 = fsub(t1, input)
-    t22 = fadd(libdevice.fmaf(t20, t3, t1), fadd(fsub(input, fsub(t1, t21)), fsub(-target, t21)))
-    t23 = libdevice.fmaf(t20, fmul(fadd(libdevice.fmaf(-t3, t3, t2), t15), inverse(fadd(t3, t3))), t22)
-    t24 = libdevice.fmaf(fmul(t23, inverse(t3)), f32(0.5), libdevice.fmaf(t17, t7, t5))
-    t25 = fmul(libdevice.fmaf(t17, fmul(t19, inverse(fadd(t7, t7))), t24), inverse(t7))
-    t26 = fsub(t10, t9)
-    t27 = -fmul(t25, fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0)))))
-    t28 = libdevice.fmaf(t27, f32(4.0), fadd(fsub(t9, fsub(t10, t26)), fsub(f32(2.0), t26)))
-    t29 = inverse(t2)
-    t30 = libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t2, t10), t28))
-    t31 = fmul(libdevice.fmaf(t13, t15, libdevice.fmaf(t30, t29, libdevice.fmaf(t13, t2, t11))), t29)
-    t32 = fadd(t12, t31) if libdevice.fabsf(t31) < f32(math.inf) else t12
-    t33 = f32(math.inf) if target == f32(math.inf) else t32 if input < f32(math.inf) else f32(0.0)
-    return t33 if f32(-1.0) <= input else f32(math.nan)
+    t1 = -fmul(log1pf_sum(input, f32(0.0)), f32(2.0))
+    t2 = fmul(log1pf_sum(target, f32(0.0)), f32(2.0))
+    t3 = fadd(t1, t2)
+    t4 = fadd(t3, f32(2.0))
+    t5 = fadd(input, f32(1.0))
+    t6 = fdiv(t4, t5)
+    t7 = fdiv(t6, t5)
+    t8 = -t7
+    t9 = fsub(t5, input)
+    t10 = fadd(fsub(input, fsub(t5, t9)), fsub(f32(1.0), t9))
+    t11 = -t6
+    t12 = fsub(t4, t3)
+    t13 = fsub(t3, t1)
+    t14 = fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13))
+    t15 = libdevice.fmaf(-log1pf_sum_low(input, f32(0.0)), f32(2.0), t14)
+    t16 = libdevice.fmaf(log1pf_sum_low(target, f32(0.0)), f32(2.0), t15)
+    t17 = fadd(libdevice.fmaf(t11, t5, t4), fadd(fadd(fsub(t3, fsub(t4, t12)), fsub(f32(2.0), t12)), t16))
+    t18 = inverse(t5)
+    t19 = libdevice.fmaf(libdevice.fmaf(t11, t10, t17), t18, libdevice.fmaf(t8, t5, t6))
+    t20 = fmul(libdevice.fmaf(t8, t10, t19), t18)
+    t21 = fadd(t7, t20) if libdevice.fabsf(t20) < f32(math.inf) else t7
+    return (t21 if input < f32(math.inf) else f32(0.0)) if f32(-1.0) <= input else f32(math.nan)
 
 
 # -4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1)))/(target + 1) (compensated)
@@ -174,42 +146,31 @@ def grad_target_device32(input, target):
     return (f32(0.0) if target == f32(math.inf) else t27) if f32(-1.0) <= input else f32(math.nan)
 
 
-# (4*asinh((input - target)/(2*sqrt(input + 1)*sqrt(target + 1))) + 2)/(target + 1)**2 (compensated)
+# (2*log1p(input) - 2*log1p(target) + 2)/(target + 1)**2 (fine)
 @core
 def grad2_target_device32(input, target):
-    t1 = fsub(input, target)
-    t2 = fadd(input, f32(1.0))
-    t3 = libdevice.fsqrt_rn(t2)
-    t4 = fdiv(t1, t3)
-    t5 = fmul(t4, f32(0.5))
-    t6 = fadd(target, f32(1.0))
-    t7 = libdevice.fsqrt_rn(t6)
-    t8 = fdiv(t5, t7)
-    t9 = fmul(libdevice.asinhf(t8), f32(4.0))
-    t10 = fadd(t9, f32(2.0))
-    t11 = fdiv(t10, t6)
-    t12 = fdiv(t11, t6)
-    t13 = -t12
-    t14 = fsub(t6, target)
-    t15 = fadd(fsub(target, fsub(t6, t14)), fsub(f32(1.0), t14))
-    t16 = -t11
-    t17 = -t8
-    t18 = -t4
-    t19 = fsub(t2, input)
-    t20 = fadd(libdevice.fmaf(-t3, t3, t2), fadd(fsub(input, fsub(t2, t19)), fsub(f32(1.0), t19)))
-    t21 = fsub(t1, input)
-    t22 = fadd(libdevice.fmaf(t18, t3, t1), fadd(fsub(input, fsub(t1, t21)), fsub(-target, t21)))
-    t23 = fmul(libdevice.fmaf(t18, fmul(t20, inverse(fadd(t3, t3))), t22), inverse(t3))
-    t24 = fmul(fadd(libdevice.fmaf(-t7, t7, t6), t15), inverse(fadd(t7, t7)))
-    t25 = libdevice.fmaf(t17, t24, libdevice.fmaf(t23, f32(0.5), libdevice.fmaf(t17, t7, t5)))
-    t26 = fsub(t10, t9)
-    t27 = fmul(fmul(t25, inverse(t7)), fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t8, t8, f32(1.0)))))
-    t28 = libdevice.fmaf(t27, f32(4.0), fadd(fsub(t9, fsub(t10, t26)), fsub(f32(2.0), t26)))
-    t29 = inverse(t6)
-    t30 = libdevice.fmaf(t16, t15, fadd(libdevice.fmaf(t16, t6, t10), t28))
-    t31 = fmul(libdevice.fmaf(t13, t15, libdevice.fmaf(t30, t29, libdevice.fmaf(t13, t6, t11))), t29)
-    t32 = fadd(t12, t31) if libdevice.fabsf(t31) < f32(math.inf) else t12
-    return (f32(0.0) if target == f32(math.inf) else t32) if f32(-1.0) <= input else f32(math.nan)
+    t1 = fmul(log1pf_sum(input, f32(0.0)), f32(2.0))
+    t2 = -fmul(log1pf_sum(target, f32(0.0)), f32(2.0))
+    t3 = fadd(t1, t2)
+    t4 = fadd(t3, f32(2.0))
+    t5 = fadd(target, f32(1.0))
+    t6 = fdiv(t4, t5)
+    t7 = fdiv(t6, t5)
+    t8 = -t7
+    t9 = fsub(t5, target)
+    t10 = fadd(fsub(target, fsub(t5, t9)), fsub(f32(1.0), t9))
+    t11 = -t6
+    t12 = fsub(t4, t3)
+    t13 = fsub(t3, t1)
+    t14 = fadd(fsub(t1, fsub(t3, t13)), fsub(t2, t13))
+    t15 = libdevice.fmaf(log1pf_sum_low(input, f32(0.0)), f32(2.0), t14)
+    t16 = libdevice.fmaf(-log1pf_sum_low(target, f32(0.0)), f32(2.0), t15)
+    t17 = fadd(libdevice.fmaf(t11, t5, t4), fadd(fadd(fsub(t3, fsub(t4, t12)), fsub(f32(2.0), t12)), t16))
+    t18 = inverse(t5)
+    t19 = libdevice.fmaf(libdevice.fmaf(t11, t10, t17), t18, libdevice.fmaf(t8, t5, t6))
+    t20 = fmul(libdevice.fmaf(t8, t10, t19), t18)
+    t21 = fadd(t7, t20) if libdevice.fabsf(t20) < f32(math.inf) else t7
+    return (f32(0.0) if target == f32(math.inf) else t21) if f32(-1.0) <= input else f32(math.nan)
 
 
 # Together, so that what they share is computed once.
@@ -257,48 +218,53 @@ def grads_device32(input, target):
 @core
 def value_and_grad_device32(input, target):
     t1 = f32(-1.0) <= input
-    t2 = target == f32(math.inf)
-    t3 = input < f32(math.inf)
-    t4 = fsub(input, target)
-    t5 = fadd(input, f32(1.0))
-    t6 = libdevice.fsqrt_rn(t5)
-    t7 = fdiv(t4, t6)
-    t8 = fmul(t7, f32(0.5))
-    t9 = fadd(target, f32(1.0))
-    t10 = libdevice.fsqrt_rn(t9)
-    t11 = fdiv(t8, t10)
-    t12 = -t11
-    t13 = fsub(t9, target)
-    t14 = fadd(fsub(target, fsub(t9, t13)), fsub(f32(1.0), t13))
-    t15 = -t7
-    t16 = fsub(t5, input)
-    t17 = fadd(fsub(input, fsub(t5, t16)), fsub(f32(1.0), t16))
-    t18 = fsub(t4, input)
-    t19 = fadd(libdevice.fmaf(t15, t6, t4), fadd(fsub(input, fsub(t4, t18)), fsub(-target, t18)))
-    t20 = libdevice.fmaf(t15, fmul(fadd(libdevice.fmaf(-t6, t6, t5), t17), inverse(fadd(t6, t6))), t19)
-    t21 = libdevice.fmaf(fmul(t20, inverse(t6)), f32(0.5), libdevice.fmaf(t12, t10, t8))
-    t22 = libdevice.fmaf(t12, fmul(fadd(libdevice.fmaf(-t10, t10, t9), t14), inverse(fadd(t10, t10))), t21)
-    t23 = fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t11, t11, f32(1.0))))
-    t24 = fmul(fmul(t22, inverse(t10)), t23)
-    t25 = libdevice.asinhf(t11)
-    t26 = fmul(t25, f32(4.0))
-    t27 = fmul(t26, t25)
-    t28 = libdevice.fmaf(fmul(t24, f32(4.0)), t25, libdevice.fmaf(t26, t24, libdevice.fmaf(t26, t25, -t27)))
-    t29 = (fadd(t27, t28) if libdevice.fabsf(t28) < f32(math.inf) else t27) if t3 else f32(math.inf)
-    t30 = fdiv(t25, t5)
-    t31 = -t30
-    t32 = fmul(fmul(libdevice.fmaf(t31, t17, fadd(libdevice.fmaf(t31, t5, t25), t24)), inverse(t5)), f32(4.0))
-    t33 = fmul(t30, f32(4.0))
-    t34 = (fadd(t33, t32) if libdevice.fabsf(t32) < f32(math.inf) else t33) if t3 else f32(0.0)
-    t35 = fdiv(t25, t9)
-    t36 = -t35
-    t37 = fmul(fmul(libdevice.fmaf(t36, t14, fadd(libdevice.fmaf(t36, t9, t25), t24)), inverse(t9)), f32(4.0))
-    t38 = -fmul(t35, f32(4.0))
-    t39 = f32(0.0) if t2 else fadd(t38, -t37) if libdevice.fabsf(t37) < f32(math.inf) else t38
-    t40 = (f32(math.inf) if t2 else t29) if t1 else f32(math.nan)
-    t41 = (f32(-math.inf) if t2 else t34) if t1 else f32(math.nan)
-    t42 = t39 if t1 else f32(math.nan)
-    return t40, t41, t42
+    t2 = log1pf_sum(input, f32(0.0))
+    t3 = -log1pf_sum(target, f32(0.0))
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), log1pf_sum_low(input, f32(0.0)))
+    t7 = fadd(t6, -log1pf_sum_low(target, f32(0.0)))
+    t8 = fmul(t4, t4)
+    t9 = libdevice.fmaf(t7, t4, libdevice.fmaf(t4, t7, libdevice.fmaf(t4, t4, -t8)))
+    t10 = target == f32(math.inf)
+    t11 = fsub(input, target)
+    t12 = fadd(input, f32(1.0))
+    t13 = libdevice.fsqrt_rn(t12)
+    t14 = fdiv(t11, t13)
+    t15 = fmul(t14, f32(0.5))
+    t16 = fadd(target, f32(1.0))
+    t17 = libdevice.fsqrt_rn(t16)
+    t18 = fdiv(t15, t17)
+    t19 = libdevice.asinhf(t18)
+    t20 = fdiv(t19, t12)
+    t21 = -t20
+    t22 = fsub(t12, input)
+    t23 = fadd(fsub(input, fsub(t12, t22)), fsub(f32(1.0), t22))
+    t24 = -t18
+    t25 = fsub(t16, target)
+    t26 = fadd(fsub(target, fsub(t16, t25)), fsub(f32(1.0), t25))
+    t27 = -t14
+    t28 = fsub(t11, input)
+    t29 = fadd(libdevice.fmaf(t27, t13, t11), fadd(fsub(input, fsub(t11, t28)), fsub(-target, t28)))
+    t30 = libdevice.fmaf(t27, fmul(fadd(libdevice.fmaf(-t13, t13, t12), t23), inverse(fadd(t13, t13))), t29)
+    t31 = libdevice.fmaf(fmul(t30, inverse(t13)), f32(0.5), libdevice.fmaf(t24, t17, t15))
+    t32 = libdevice.fmaf(t24, fmul(fadd(libdevice.fmaf(-t17, t17, t16), t26), inverse(fadd(t17, t17))), t31)
+    t33 = fdiv(f32(1.0), libdevice.fsqrt_rn(libdevice.fmaf(t18, t18, f32(1.0))))
+    t34 = fmul(fmul(t32, inverse(t17)), t33)
+    t35 = fmul(libdevice.fmaf(t21, t23, fadd(libdevice.fmaf(t21, t12, t19), t34)), inverse(t12))
+    t36 = fmul(t35, f32(4.0))
+    t37 = fmul(t20, f32(4.0))
+    t38 = fadd(t37, t36) if libdevice.fabsf(t36) < f32(math.inf) else t37
+    t39 = fdiv(t19, t16)
+    t40 = -t39
+    t41 = fmul(libdevice.fmaf(t40, t26, fadd(libdevice.fmaf(t40, t16, t19), t34)), inverse(t16))
+    t42 = fmul(t41, f32(4.0))
+    t43 = -fmul(t39, f32(4.0))
+    t44 = f32(0.0) if t10 else fadd(t43, -t42) if libdevice.fabsf(t42) < f32(math.inf) else t43
+    t45 = (fadd(t8, t9) if libdevice.fabsf(t9) < f32(math.inf) else t8) if t1 else f32(math.nan)
+    t46 = (f32(-math.inf) if t10 else t38 if input < f32(math.inf) else f32(0.0)) if t1 else f32(math.nan)
+    t47 = t44 if t1 else f32(math.nan)
+    return t45, t46, t47
 
 
 @core

@@ -29,6 +29,10 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    logf_fine,
+    logf_fine_low,
+    logf_sum,
+    logf_sum_low,
     near_expf,
     store,
     store2,
@@ -1471,45 +1475,60 @@ def sum_value_and_vjp_f64_no_log_input_no_full_each(g, input, target, eps, ginpu
 
 
 # where (input >= 0) & (target > 1): input + target*log(target) - target*log(eps + input) - target +
-# log(2*pi*target)/2 (compensated)
+# log(2*pi*target)/2 (fine)
 # where (input >= 0) & (target > 1): inf, which the function has reached to the last bit
 # where (input >= 0) & (target <= 1): input - target*log(eps + input) (compensated)
 # where (input >= 0) & (target <= 1): inf, which the function has reached to the last bit
 # where input < 0: oo
 @core
 def value_device32_no_log_input_full(input, target, eps, eps_low):
-    t1 = input < f32(math.inf)
-    t2 = fmul(f32(6.2831854820251465), target)
-    t3 = libdevice.fmaf(f32(6.2831854820251465), target, -t2)
-    t4 = fsub(input, target)
-    t5 = libdevice.logf(target)
-    t6 = fmul(target, t5)
-    t7 = fadd(t4, t6)
-    t8 = fadd(eps, input)
-    t9 = libdevice.logf(t8)
-    t10 = -fmul(target, t9)
-    t11 = fadd(t7, t10)
-    t12 = fmul(libdevice.logf(t2), f32(0.5))
-    t13 = fadd(t11, t12)
-    t14 = fsub(t13, t11)
-    t15 = fsub(t11, t7)
-    t16 = fsub(t7, t4)
-    t17 = fsub(t4, input)
-    t18 = fadd(fsub(input, fsub(t4, t17)), fsub(-target, t17))
-    t19 = fadd(fadd(fadd(fsub(t4, fsub(t7, t16)), fsub(t6, t16)), t18), libdevice.fmaf(target, t5, -t6))
-    t20 = fsub(t8, eps)
-    t21 = fmul(fadd(fadd(fsub(eps, fsub(t8, t20)), fsub(input, t20)), eps_low), fdiv(f32(1.0), t8))
-    t22 = -libdevice.fmaf(target, t21, libdevice.fmaf(target, t9, t10))
-    t23 = fadd(fadd(fadd(fsub(t7, fsub(t11, t15)), fsub(t10, t15)), t19), t22)
-    t24 = fmul(libdevice.fmaf(f32(-1.7484555314695172e-07), target, t3), fdiv(f32(1.0), t2))
-    t25 = libdevice.fmaf(t24, f32(0.5), fadd(fadd(fsub(t11, fsub(t13, t14)), fsub(t12, t14)), t23))
-    t26 = fadd(input, t10)
-    t27 = fsub(t26, input)
-    t28 = fadd(fadd(fsub(input, fsub(t26, t27)), fsub(t10, t27)), t22)
-    t29 = (fadd(t13, t25) if libdevice.fabsf(t25) < f32(math.inf) else t13) if t1 else f32(math.inf)
-    t30 = (fadd(t26, t28) if libdevice.fabsf(t28) < f32(math.inf) else t26) if t1 else f32(math.inf)
-    t31 = (t29 if f32(1.0) < target else t30) if f32(0.0) <= input else f32(math.inf)
-    return target if target != target else input if input != input else t31
+    t1 = f32(1.0) < target
+    t2 = input < f32(math.inf)
+    t3 = fmul(f32(6.2831854820251465), target)
+    t4 = libdevice.fmaf(f32(6.2831854820251465), target, -t3)
+    t5 = libdevice.fmaf(f32(-1.7484555314695172e-07), target, t4)
+    t6 = libdevice.fabsf(t5) < f32(math.inf)
+    t7 = fadd(t3, t5)
+    t8 = t7 if t6 else t3
+    t9 = fsub(t5, fsub(t7, t3)) if t6 else f32(0.0)
+    t10 = fsub(input, target)
+    t11 = fadd(eps, input)
+    t12 = target if t1 else t11
+    t13 = logf_fine(t12)
+    t14 = fmul(target, t13)
+    t15 = fadd(t10, t14)
+    t16 = fsub(t11, eps)
+    t17 = fadd(fadd(fsub(eps, fsub(t11, t16)), fsub(input, t16)), eps_low)
+    t18 = libdevice.fabsf(t17) < f32(math.inf)
+    t19 = fadd(t11, t17)
+    t20 = t19 if t18 else t11
+    t21 = fsub(t17, fsub(t19, t11)) if t18 else f32(0.0)
+    t22 = logf_sum(t20, t21)
+    t23 = -fmul(target, t22)
+    t24 = fadd(t15, t23)
+    t25 = fmul(logf_sum(t8, t9), f32(0.5))
+    t26 = fadd(t24, t25)
+    t27 = fsub(t26, t24)
+    t28 = fsub(t24, t15)
+    t29 = fsub(t15, t10)
+    t30 = fsub(t10, input)
+    t31 = fadd(fsub(input, fsub(t10, t30)), fsub(-target, t30))
+    t32 = -t14
+    t33 = libdevice.fmaf(target, t13, t32)
+    t34 = fadd(fadd(fsub(t10, fsub(t15, t29)), fsub(t14, t29)), t31)
+    t35 = fadd(t34, libdevice.fmaf(target, logf_fine_low(t12), t33))
+    t36 = -libdevice.fmaf(target, logf_sum_low(t20, t21), libdevice.fmaf(target, t22, t23))
+    t37 = fadd(fadd(fadd(fsub(t15, fsub(t24, t28)), fsub(t23, t28)), t35), t36)
+    t38 = fadd(fadd(fsub(t24, fsub(t26, t27)), fsub(t25, t27)), t37)
+    t39 = libdevice.fmaf(logf_sum_low(t8, t9), f32(0.5), t38)
+    t40 = fadd(input, t32)
+    t41 = fsub(t40, input)
+    t42 = -libdevice.fmaf(target, fmul(t17, fdiv(f32(1.0), t11)), t33)
+    t43 = fadd(fadd(fsub(input, fsub(t40, t41)), fsub(t32, t41)), t42)
+    t44 = (fadd(t26, t39) if libdevice.fabsf(t39) < f32(math.inf) else t26) if t2 else f32(math.inf)
+    t45 = (fadd(t40, t43) if libdevice.fabsf(t43) < f32(math.inf) else t40) if t2 else f32(math.inf)
+    t46 = input if input != input else (t44 if t1 else t45) if f32(0.0) <= input else f32(math.inf)
+    return target if target != target else t46
 
 
 # where input >= 0: -target/(eps + input) + 1 (compensated)
@@ -1546,21 +1565,35 @@ def grad2_input_device32_no_log_input_full(input, target, eps, eps_low):
     return target if target != target else input if input != input else t11
 
 
-# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target)
+# where (input >= 0) & (target > 1): log(target) - log(eps + input) + 1/(2*target) (fine)
 # where (input >= 0) & (target <= 1): -log(eps + input) (compensated)
 # where input < 0: 0
 @core
 def grad_target_device32_no_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
     t2 = fadd(eps, input)
-    t3 = fdiv(f32(0.5) if t1 else f32(1.0), target if t1 else t2)
-    t4 = libdevice.logf(t2)
-    t5 = fsub(t2, eps)
-    t6 = fmul(fadd(fadd(fsub(eps, fsub(t2, t5)), fsub(input, t5)), eps_low), t3)
-    t7 = -t4
-    t8 = fadd(t7, -t6) if libdevice.fabsf(t6) < f32(math.inf) else t7
-    t9 = (fsub(fadd(t3, libdevice.logf(target)), t4) if t1 else t8) if f32(0.0) <= input else f32(0.0)
-    return target if target != target else input if input != input else t9
+    t3 = target if t1 else t2
+    t4 = fdiv(f32(0.5) if t1 else f32(1.0), t3)
+    t5 = logf_fine(t3)
+    t6 = fadd(t4, t5)
+    t7 = fsub(t2, eps)
+    t8 = fadd(fadd(fsub(eps, fsub(t2, t7)), fsub(input, t7)), eps_low)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = fadd(t2, t8)
+    t11 = t10 if t9 else t2
+    t12 = fsub(t8, fsub(t10, t2)) if t9 else f32(0.0)
+    t13 = -logf_sum(t11, t12)
+    t14 = fadd(t6, t13)
+    t15 = fsub(t14, t6)
+    t16 = fsub(t6, t4)
+    t17 = fadd(fsub(t4, fsub(t6, t16)), fsub(t5, t16))
+    t18 = fadd(libdevice.fmaf(libdevice.fmaf(-t4, target, f32(0.5)), inverse(target), t17), logf_fine_low(t3))
+    t19 = fadd(fadd(fadd(fsub(t6, fsub(t14, t15)), fsub(t13, t15)), t18), -logf_sum_low(t11, t12))
+    t20 = fmul(t8, t4)
+    t21 = -t5
+    t22 = fadd(t21, -t20) if libdevice.fabsf(t20) < f32(math.inf) else t21
+    t23 = (fadd(t14, t19) if libdevice.fabsf(t19) < f32(math.inf) else t14) if t1 else t22
+    return target if target != target else input if input != input else t23 if f32(0.0) <= input else f32(0.0)
 
 
 # where (input >= 0) & (target > 1): 1/target - 1/(2*target**2)
@@ -1597,15 +1630,29 @@ def grads_device32_no_log_input_full(input, target, eps, eps_low):
     t11 = libdevice.fmaf(t10, inverse(t4), fadd(fsub(t5, fsub(t8, t9)), fsub(f32(1.0), t9)))
     t12 = input if t2 else (fadd(t8, t11) if libdevice.fabsf(t11) < f32(math.inf) else t8) if t3 else f32(0.0)
     t13 = f32(1.0) < target
-    t14 = fdiv(f32(0.5) if t13 else f32(1.0), target if t13 else t4)
-    t15 = libdevice.logf(t4)
-    t16 = fmul(t7, t14)
-    t17 = -t15
-    t18 = fadd(t17, -t16) if libdevice.fabsf(t16) < f32(math.inf) else t17
-    t19 = input if t2 else (fsub(fadd(t14, libdevice.logf(target)), t15) if t13 else t18) if t3 else f32(0.0)
-    t20 = target if t1 else t12
-    t21 = target if t1 else t19
-    return t20, t21
+    t14 = target if t13 else t4
+    t15 = fdiv(f32(0.5) if t13 else f32(1.0), t14)
+    t16 = logf_fine(t14)
+    t17 = fadd(t15, t16)
+    t18 = libdevice.fabsf(t7) < f32(math.inf)
+    t19 = fadd(t4, t7)
+    t20 = t19 if t18 else t4
+    t21 = fsub(t7, fsub(t19, t4)) if t18 else f32(0.0)
+    t22 = -logf_sum(t20, t21)
+    t23 = fadd(t17, t22)
+    t24 = fsub(t23, t17)
+    t25 = fsub(t17, t15)
+    t26 = fadd(fsub(t15, fsub(t17, t25)), fsub(t16, t25))
+    t27 = libdevice.fmaf(libdevice.fmaf(-t15, target, f32(0.5)), inverse(target), t26)
+    t28 = fadd(fadd(fsub(t17, fsub(t23, t24)), fsub(t22, t24)), fadd(t27, logf_fine_low(t14)))
+    t29 = fadd(t28, -logf_sum_low(t20, t21))
+    t30 = fmul(t7, t15)
+    t31 = -t16
+    t32 = fadd(t31, -t30) if libdevice.fabsf(t30) < f32(math.inf) else t31
+    t33 = (fadd(t23, t29) if libdevice.fabsf(t29) < f32(math.inf) else t23) if t13 else t32
+    t34 = target if t1 else t12
+    t35 = target if t1 else input if t2 else t33 if t3 else f32(0.0)
+    return t34, t35
 
 
 # Together, so that what they share is computed once.
@@ -1618,47 +1665,70 @@ def value_and_grad_device32_no_log_input_full(input, target, eps, eps_low):
     t5 = input < f32(math.inf)
     t6 = fmul(f32(6.2831854820251465), target)
     t7 = libdevice.fmaf(f32(6.2831854820251465), target, -t6)
-    t8 = fsub(input, target)
-    t9 = libdevice.logf(target)
-    t10 = fmul(target, t9)
-    t11 = fadd(t8, t10)
-    t12 = fadd(eps, input)
-    t13 = libdevice.logf(t12)
-    t14 = -fmul(target, t13)
-    t15 = fadd(t11, t14)
-    t16 = fmul(libdevice.logf(t6), f32(0.5))
-    t17 = fadd(t15, t16)
-    t18 = fsub(t17, t15)
-    t19 = fsub(t15, t11)
-    t20 = fsub(t11, t8)
-    t21 = fsub(t8, input)
-    t22 = fadd(fsub(input, fsub(t8, t21)), fsub(-target, t21))
-    t23 = fadd(fadd(fadd(fsub(t8, fsub(t11, t20)), fsub(t10, t20)), t22), libdevice.fmaf(target, t9, -t10))
-    t24 = fsub(t12, eps)
-    t25 = fadd(fadd(fsub(eps, fsub(t12, t24)), fsub(input, t24)), eps_low)
-    t26 = fmul(t25, fdiv(f32(1.0), t12))
-    t27 = -libdevice.fmaf(target, t26, libdevice.fmaf(target, t13, t14))
-    t28 = fadd(fadd(fadd(fsub(t11, fsub(t15, t19)), fsub(t14, t19)), t23), t27)
-    t29 = fmul(libdevice.fmaf(f32(-1.7484555314695172e-07), target, t7), fdiv(f32(1.0), t6))
-    t30 = libdevice.fmaf(t29, f32(0.5), fadd(fadd(fsub(t15, fsub(t17, t18)), fsub(t16, t18)), t28))
-    t31 = fadd(input, t14)
-    t32 = fsub(t31, input)
-    t33 = fadd(fadd(fsub(input, fsub(t31, t32)), fsub(t14, t32)), t27)
-    t34 = (fadd(t17, t30) if libdevice.fabsf(t30) < f32(math.inf) else t17) if t5 else f32(math.inf)
-    t35 = (fadd(t31, t33) if libdevice.fabsf(t33) < f32(math.inf) else t31) if t5 else f32(math.inf)
-    t36 = -fdiv(target, t12)
-    t37 = fadd(t36, f32(1.0))
-    t38 = fsub(t37, t36)
-    t39 = -libdevice.fmaf(t36, t25, libdevice.fmaf(t36, t12, target))
-    t40 = libdevice.fmaf(t39, inverse(t12), fadd(fsub(t36, fsub(t37, t38)), fsub(f32(1.0), t38)))
-    t41 = (fadd(t37, t40) if libdevice.fabsf(t40) < f32(math.inf) else t37) if t3 else f32(0.0)
-    t42 = -t13
-    t43 = fadd(t42, -t26) if libdevice.fabsf(t26) < f32(math.inf) else t42
-    t44 = input if t2 else (fsub(fadd(fdiv(f32(0.5), target), t9), t13) if t4 else t43) if t3 else f32(0.0)
-    t45 = target if t1 else input if t2 else (t34 if t4 else t35) if t3 else f32(math.inf)
-    t46 = target if t1 else input if t2 else t41
-    t47 = target if t1 else t44
-    return t45, t46, t47
+    t8 = libdevice.fmaf(f32(-1.7484555314695172e-07), target, t7)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)
+    t13 = fsub(input, target)
+    t14 = fadd(eps, input)
+    t15 = target if t4 else t14
+    t16 = logf_fine(t15)
+    t17 = fmul(target, t16)
+    t18 = fadd(t13, t17)
+    t19 = fsub(t14, eps)
+    t20 = fadd(fadd(fsub(eps, fsub(t14, t19)), fsub(input, t19)), eps_low)
+    t21 = libdevice.fabsf(t20) < f32(math.inf)
+    t22 = fadd(t14, t20)
+    t23 = t22 if t21 else t14
+    t24 = fsub(t20, fsub(t22, t14)) if t21 else f32(0.0)
+    t25 = logf_sum(t23, t24)
+    t26 = -fmul(target, t25)
+    t27 = fadd(t18, t26)
+    t28 = fmul(logf_sum(t11, t12), f32(0.5))
+    t29 = fadd(t27, t28)
+    t30 = fsub(t29, t27)
+    t31 = fsub(t27, t18)
+    t32 = fsub(t18, t13)
+    t33 = fsub(t13, input)
+    t34 = fadd(fsub(input, fsub(t13, t33)), fsub(-target, t33))
+    t35 = logf_fine_low(t15)
+    t36 = -t17
+    t37 = libdevice.fmaf(target, t16, t36)
+    t38 = fadd(fadd(fadd(fsub(t13, fsub(t18, t32)), fsub(t17, t32)), t34), libdevice.fmaf(target, t35, t37))
+    t39 = logf_sum_low(t23, t24)
+    t40 = -libdevice.fmaf(target, t39, libdevice.fmaf(target, t25, t26))
+    t41 = fadd(fadd(fadd(fsub(t18, fsub(t27, t31)), fsub(t26, t31)), t38), t40)
+    t42 = fadd(fadd(fsub(t27, fsub(t29, t30)), fsub(t28, t30)), t41)
+    t43 = libdevice.fmaf(logf_sum_low(t11, t12), f32(0.5), t42)
+    t44 = fadd(input, t36)
+    t45 = fsub(t44, input)
+    t46 = fdiv(f32(0.5) if t4 else f32(1.0), t15)
+    t47 = fmul(t20, t46)
+    t48 = fadd(fadd(fsub(input, fsub(t44, t45)), fsub(t36, t45)), -libdevice.fmaf(target, t47, t37))
+    t49 = (fadd(t29, t43) if libdevice.fabsf(t43) < f32(math.inf) else t29) if t5 else f32(math.inf)
+    t50 = (fadd(t44, t48) if libdevice.fabsf(t48) < f32(math.inf) else t44) if t5 else f32(math.inf)
+    t51 = -fdiv(target, t14)
+    t52 = fadd(t51, f32(1.0))
+    t53 = fsub(t52, t51)
+    t54 = -libdevice.fmaf(t51, t20, libdevice.fmaf(t51, t14, target))
+    t55 = libdevice.fmaf(t54, inverse(t14), fadd(fsub(t51, fsub(t52, t53)), fsub(f32(1.0), t53)))
+    t56 = (fadd(t52, t55) if libdevice.fabsf(t55) < f32(math.inf) else t52) if t3 else f32(0.0)
+    t57 = fadd(t46, t16)
+    t58 = -t25
+    t59 = fadd(t57, t58)
+    t60 = fsub(t59, t57)
+    t61 = fsub(t57, t46)
+    t62 = fadd(fsub(t46, fsub(t57, t61)), fsub(t16, t61))
+    t63 = fadd(libdevice.fmaf(libdevice.fmaf(-t46, target, f32(0.5)), inverse(target), t62), t35)
+    t64 = fadd(fadd(fadd(fsub(t57, fsub(t59, t60)), fsub(t58, t60)), t63), -t39)
+    t65 = -t16
+    t66 = fadd(t65, -t47) if libdevice.fabsf(t47) < f32(math.inf) else t65
+    t67 = (fadd(t59, t64) if libdevice.fabsf(t64) < f32(math.inf) else t59) if t4 else t66
+    t68 = target if t1 else input if t2 else (t49 if t4 else t50) if t3 else f32(math.inf)
+    t69 = target if t1 else input if t2 else t56
+    t70 = target if t1 else input if t2 else t67 if t3 else f32(0.0)
+    return t68, t69, t70
 
 
 @core
@@ -3041,32 +3111,33 @@ def sum_value_and_vjp_f64_no_log_input_full_each(g, input, target, eps, ginput, 
 # 0 to inf: -(target*y*exp(-y) - 1)*exp(y) (annihilating)
 @core
 def value_device32_log_input_no_full(input, target, eps, eps_low):
-    t1 = -fmul(input, target)
-    t2 = expf(input)
-    t3 = fadd(t1, t2)
-    t4 = fsub(t3, t1)
-    t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), -libdevice.fmaf(input, target, t1))
-    t6 = fadd(t5, expf_low(input))
-    t7 = libdevice.fabsf(input)
-    t8 = near_expf(fmul(-t7, f32(0.5)))
-    t9 = t8 == f32(0.0)
-    t10 = fmul(target, t7)
-    t11 = fmul(t10, t8)
-    t12 = fmul(t11, t8)
-    t13 = f32(0.0) if t9 else t12
-    t14 = fadd(t13, f32(-1.0))
-    t15 = fsub(t14, t13)
-    t16 = libdevice.fmaf(libdevice.fmaf(target, t7, -t10), t8, libdevice.fmaf(t10, t8, -t11))
-    t17 = f32(0.0) if t9 else libdevice.fmaf(t16, t8, libdevice.fmaf(t11, t8, -t12))
-    t18 = near_expf(fmul(t7, f32(0.5)))
-    t19 = -t14
-    t20 = fmul(t19, t18)
-    t21 = -fadd(fadd(fsub(t13, fsub(t14, t15)), fsub(f32(-1.0), t15)), t17)
-    t22 = fmul(t20, t18)
-    t23 = libdevice.fmaf(t21, t18, libdevice.fmaf(t19, t18, -t20))
-    t24 = libdevice.fmaf(t23, t18, libdevice.fmaf(t20, t18, -t22))
-    t25 = fadd(t22, t24) if libdevice.fabsf(t24) < f32(math.inf) else t22
-    return (fadd(t3, t6) if libdevice.fabsf(t6) < f32(math.inf) else t3) if input < f32(0.0) else t25
+    t1 = input < f32(0.0)
+    t2 = -fmul(input, target)
+    t3 = libdevice.fabsf(input)
+    t4 = input if t1 else fmul(-t3, f32(0.5))
+    t5 = expf(t4)
+    t6 = fadd(t2, t5)
+    t7 = fsub(t6, t2)
+    t8 = fadd(fadd(fsub(t2, fsub(t6, t7)), fsub(t5, t7)), -libdevice.fmaf(input, target, t2))
+    t9 = fadd(t8, expf_low(t4))
+    t10 = t5 == f32(0.0)
+    t11 = fmul(target, t3)
+    t12 = fmul(t11, t5)
+    t13 = fmul(t12, t5)
+    t14 = f32(0.0) if t10 else t13
+    t15 = fadd(t14, f32(-1.0))
+    t16 = fsub(t15, t14)
+    t17 = libdevice.fmaf(libdevice.fmaf(target, t3, -t11), t5, libdevice.fmaf(t11, t5, -t12))
+    t18 = f32(0.0) if t10 else libdevice.fmaf(t17, t5, libdevice.fmaf(t12, t5, -t13))
+    t19 = near_expf(fmul(t3, f32(0.5)))
+    t20 = -t15
+    t21 = fmul(t20, t19)
+    t22 = -fadd(fadd(fsub(t14, fsub(t15, t16)), fsub(f32(-1.0), t16)), t18)
+    t23 = fmul(t21, t19)
+    t24 = libdevice.fmaf(t22, t19, libdevice.fmaf(t20, t19, -t21))
+    t25 = libdevice.fmaf(t24, t19, libdevice.fmaf(t21, t19, -t23))
+    t26 = fadd(t23, t25) if libdevice.fabsf(t25) < f32(math.inf) else t23
+    return (fadd(t6, t9) if libdevice.fabsf(t9) < f32(math.inf) else t6) if t1 else t26
 
 
 # -target + exp(input) (fine)
@@ -4453,21 +4524,21 @@ def value_device32_log_input_full(input, target, eps, eps_low):
     t1 = input < f32(0.0)
     t2 = libdevice.logf(target)
     t3 = fmul(input, target)
-    t4 = expf(input)
-    t5 = fadd(libdevice.fmaf(target, t2, fsub(-target, t3)), t4)
-    t6 = libdevice.fabsf(input)
-    t7 = near_expf(fmul(-t6, f32(0.5)))
-    t8 = t7 == f32(0.0)
+    t4 = libdevice.fabsf(input)
+    t5 = input if t1 else fmul(-t4, f32(0.5))
+    t6 = expf(t5)
+    t7 = fadd(libdevice.fmaf(target, t2, fsub(-target, t3)), t6)
+    t8 = t6 == f32(0.0)
     t9 = fmul(target, f32(2.0))
-    t10 = fmul(t9, t6)
+    t10 = fmul(t9, t4)
     t11 = fadd(t9, t10)
     t12 = -fmul(t9, t2)
     t13 = fadd(t11, t12)
     t14 = fsub(t13, t2)
     t15 = fadd(t14, f32(-0.6931471824645996))
     t16 = fadd(t15, f32(-1.1447298526763916))
-    t17 = fmul(t16, t7)
-    t18 = fmul(t17, t7)
+    t17 = fmul(t16, t6)
+    t18 = fmul(t17, t6)
     t19 = f32(0.0) if t8 else t18
     t20 = fadd(t19, f32(-2.0))
     t21 = fsub(t20, t19)
@@ -4476,35 +4547,35 @@ def value_device32_log_input_full(input, target, eps, eps_low):
     t24 = fsub(t14, t13)
     t25 = fsub(t13, t11)
     t26 = fsub(t11, t9)
-    t27 = fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), libdevice.fmaf(t9, t6, -t10))
+    t27 = fadd(fadd(fsub(t9, fsub(t11, t26)), fsub(t10, t26)), libdevice.fmaf(t9, t4, -t10))
     t28 = fadd(fadd(fadd(fsub(t11, fsub(t13, t25)), fsub(t12, t25)), t27), -libdevice.fmaf(t9, t2, t12))
     t29 = fadd(fsub(t14, fsub(t15, t23)), fsub(f32(-0.6931471824645996), t23))
     t30 = fadd(t29, fadd(fadd(fsub(t13, fsub(t14, t24)), fsub(-t2, t24)), t28))
     t31 = fadd(fsub(t15, fsub(t16, t22)), fsub(f32(-1.1447298526763916), t22))
     t32 = fadd(fadd(t31, fadd(t30, f32(1.9046542121259336e-09))), f32(-3.317300922844879e-08))
-    t33 = libdevice.fmaf(t32, t7, libdevice.fmaf(t16, t7, -t17))
-    t34 = f32(0.0) if t8 else libdevice.fmaf(t33, t7, libdevice.fmaf(t17, t7, -t18))
-    t35 = near_expf(fmul(t6, f32(0.5)))
+    t33 = libdevice.fmaf(t32, t6, libdevice.fmaf(t16, t6, -t17))
+    t34 = f32(0.0) if t8 else libdevice.fmaf(t33, t6, libdevice.fmaf(t17, t6, -t18))
+    t35 = near_expf(fmul(t4, f32(0.5)))
     t36 = -fmul(t20, f32(0.5))
     t37 = fmul(t36, t35)
     t38 = -fmul(fadd(fadd(fsub(t19, fsub(t20, t21)), fsub(f32(-2.0), t21)), t34), f32(0.5))
     t39 = fmul(t37, t35)
     t40 = libdevice.fmaf(t38, t35, libdevice.fmaf(t36, t35, -t37))
     t41 = libdevice.fmaf(t40, t35, libdevice.fmaf(t37, t35, -t39))
-    t42 = libdevice.fmaf(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5), t5)
+    t42 = libdevice.fmaf(libdevice.logf(fmul(f32(6.2831854820251465), target)), f32(0.5), t7)
     t43 = -t3
-    t44 = fadd(t43, t4)
+    t44 = fadd(t43, t6)
     t45 = fsub(t44, t43)
-    t46 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(t4, t45)), -libdevice.fmaf(input, target, t43))
-    t47 = fadd(t46, expf_low(input))
-    t48 = fmul(target, t6)
-    t49 = fmul(t48, t7)
-    t50 = fmul(t49, t7)
+    t46 = fadd(fadd(fsub(t43, fsub(t44, t45)), fsub(t6, t45)), -libdevice.fmaf(input, target, t43))
+    t47 = fadd(t46, expf_low(t5))
+    t48 = fmul(target, t4)
+    t49 = fmul(t48, t6)
+    t50 = fmul(t49, t6)
     t51 = f32(0.0) if t8 else t50
     t52 = fadd(t51, f32(-1.0))
     t53 = fsub(t52, t51)
-    t54 = libdevice.fmaf(libdevice.fmaf(target, t6, -t48), t7, libdevice.fmaf(t48, t7, -t49))
-    t55 = f32(0.0) if t8 else libdevice.fmaf(t54, t7, libdevice.fmaf(t49, t7, -t50))
+    t54 = libdevice.fmaf(libdevice.fmaf(target, t4, -t48), t6, libdevice.fmaf(t48, t6, -t49))
+    t55 = f32(0.0) if t8 else libdevice.fmaf(t54, t6, libdevice.fmaf(t49, t6, -t50))
     t56 = -t52
     t57 = fmul(t56, t35)
     t58 = -fadd(fadd(fsub(t51, fsub(t52, t53)), fsub(f32(-1.0), t53)), t55)
@@ -4534,12 +4605,22 @@ def grad2_input_device32_log_input_full(input, target, eps, eps_low):
     return target if target != target else near_expf(input)
 
 
-# where target > 1: -input + log(target) + 1/(2*target)
+# where target > 1: -input + log(target) + 1/(2*target) (fine)
 # where target <= 1: -input
 @core
 def grad_target_device32_log_input_full(input, target, eps, eps_low):
-    t1 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    return target if target != target else t1
+    t1 = fdiv(f32(0.5), target)
+    t2 = fsub(t1, input)
+    t3 = logf_fine(target)
+    t4 = fadd(t2, t3)
+    t5 = fsub(t4, t2)
+    t6 = -input
+    t7 = fsub(t2, t6)
+    t8 = fadd(fsub(t6, fsub(t2, t7)), fsub(t1, t7))
+    t9 = libdevice.fmaf(libdevice.fmaf(-t1, target, f32(0.5)), inverse(target), t8)
+    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t9), logf_fine_low(target))
+    t11 = (fadd(t4, t10) if libdevice.fabsf(t10) < f32(math.inf) else t4) if f32(1.0) < target else t6
+    return target if target != target else t11
 
 
 # where target > 1: 1/target - 1/(2*target**2)
@@ -4564,10 +4645,20 @@ def grads_device32_log_input_full(input, target, eps, eps_low):
     t3 = fsub(t2, target)
     t4 = fsub(t3, t1)
     t5 = fadd(fadd(fsub(t1, fsub(t3, t4)), fsub(t2, t4)), expf_low(input))
-    t6 = fadd(fsub(fdiv(f32(0.5), target), input), libdevice.logf(target)) if f32(1.0) < target else -input
-    t7 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
-    t8 = target if target != target else t6
-    return t7, t8
+    t6 = fdiv(f32(0.5), target)
+    t7 = fsub(t6, input)
+    t8 = logf_fine(target)
+    t9 = fadd(t7, t8)
+    t10 = fsub(t9, t7)
+    t11 = -input
+    t12 = fsub(t7, t11)
+    t13 = fadd(fsub(t11, fsub(t7, t12)), fsub(t6, t12))
+    t14 = libdevice.fmaf(libdevice.fmaf(-t6, target, f32(0.5)), inverse(target), t13)
+    t15 = fadd(fadd(fadd(fsub(t7, fsub(t9, t10)), fsub(t8, t10)), t14), logf_fine_low(target))
+    t16 = (fadd(t9, t15) if libdevice.fabsf(t15) < f32(math.inf) else t9) if f32(1.0) < target else t11
+    t17 = fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t18 = target if target != target else t16
+    return t17, t18
 
 
 # Together, so that what they share is computed once.
@@ -4575,7 +4666,7 @@ def grads_device32_log_input_full(input, target, eps, eps_low):
 def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t1 = f32(1.0) < target
     t2 = input < f32(0.0)
-    t3 = libdevice.logf(target)
+    t3 = logf_fine(target)
     t4 = -target
     t5 = fmul(input, target)
     t6 = expf(input)
@@ -4641,10 +4732,20 @@ def value_and_grad_device32_log_input_full(input, target, eps, eps_low):
     t66 = fsub(t6, target)
     t67 = fsub(t66, t4)
     t68 = fadd(fadd(fsub(t4, fsub(t66, t67)), fsub(t6, t67)), t48)
-    t69 = t65 if t1 else t64 if t2 else fadd(t61, t63) if libdevice.fabsf(t63) < f32(math.inf) else t61
-    t70 = fadd(t66, t68) if libdevice.fabsf(t68) < f32(math.inf) else t66
-    t71 = target if target != target else fadd(fsub(fdiv(f32(0.5), target), input), t3) if t1 else -input
-    return t69, t70, t71
+    t69 = fdiv(f32(0.5), target)
+    t70 = fsub(t69, input)
+    t71 = fadd(t70, t3)
+    t72 = fsub(t71, t70)
+    t73 = -input
+    t74 = fsub(t70, t73)
+    t75 = fadd(fsub(t73, fsub(t70, t74)), fsub(t69, t74))
+    t76 = libdevice.fmaf(libdevice.fmaf(-t69, target, f32(0.5)), inverse(target), t75)
+    t77 = fadd(fadd(fadd(fsub(t70, fsub(t71, t72)), fsub(t3, t72)), t76), logf_fine_low(target))
+    t78 = (fadd(t71, t77) if libdevice.fabsf(t77) < f32(math.inf) else t71) if t1 else t73
+    t79 = t65 if t1 else t64 if t2 else fadd(t61, t63) if libdevice.fabsf(t63) < f32(math.inf) else t61
+    t80 = fadd(t66, t68) if libdevice.fabsf(t68) < f32(math.inf) else t66
+    t81 = target if target != target else t78
+    return t79, t80, t81
 
 
 @core

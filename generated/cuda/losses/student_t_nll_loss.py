@@ -23,6 +23,10 @@ from symgen.runtime.device import (
     load,
     load2,
     load4,
+    log1pf_sum,
+    log1pf_sum_low,
+    logf_fine,
+    logf_fine_low,
     store,
     store2,
     store4,
@@ -33,7 +37,7 @@ from symgen.runtime.device_sums import (dplus, dsettle, fplus, fsettle, threads)
 from ..elementary import (log, log1p, log1p_low, log_low)
 
 
-# where Abs(r) <= 65536*scale: (df/2 + 1/2)*log1p(quotient(r, scale)**2/df) + log(scale) (compensated)
+# where Abs(r) <= 65536*scale: (df/2 + 1/2)*log1p(quotient(r, scale)**2/df) + log(scale) (fine)
 # where Abs(r) > 65536*scale: -inf to -3.40282e+38: inf, which the function has reached to the last bit
 # where Abs(r) > 65536*scale: -3.40282e+38 to inf: (df/2 + 1/2)*(-log(df) - 2*log(quotient(scale, Abs(r))) +
 # log1p(df*quotient(scale, Abs(r))**2)) + log(Abs(r)) + log(quotient(scale, Abs(r))) (compensated)
@@ -52,57 +56,62 @@ def value_device32(input, target, scale, df, df_low):
     t10 = scale if t7 else t2
     t11 = fdiv(t1 if t7 else scale, t10)
     t12 = fdiv(t11 if t7 else f32(1.0), df)
-    t13 = fmul(t12, t11)
-    t14 = fmul(df, t11)
-    t15 = fmul(t14, t11)
-    t16 = libdevice.log1pf(t13 if t7 else t15)
-    t17 = fmul(t9, t16)
-    t18 = libdevice.logf(scale)
-    t19 = fadd(t17, t18)
-    t20 = fsub(t19, t17)
-    t21 = fsub(t9, t8)
-    t22 = libdevice.fmaf(df_low, f32(0.5), fadd(fsub(t8, fsub(t9, t21)), fsub(f32(0.5), t21)))
-    t23 = -t12
-    t24 = -t11
-    t25 = inverse(t10)
-    t26 = fmul(fadd(libdevice.fmaf(t24, scale, t1), t5), t25)
-    t27 = fmul(libdevice.fmaf(t23, df_low, fadd(libdevice.fmaf(t23, df, t11), t26)), inverse(df))
-    t28 = fdiv(f32(1.0), fadd(f32(1.0), t13) if t7 else t11)
-    t29 = fmul(libdevice.fmaf(t27, t11, libdevice.fmaf(t12, t26, libdevice.fmaf(t12, t11, -t13))), t28)
-    t30 = libdevice.fmaf(t22, t16, libdevice.fmaf(t9, t29, libdevice.fmaf(t9, t16, -t17)))
-    t31 = fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t30)
-    t32 = -libdevice.logf(df)
-    t33 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
-    t34 = libdevice.logf(t2)
-    t35 = -t34
-    t36 = fadd(t18, t35)
-    t37 = libdevice.logf(t11) if t33 else t36
-    t38 = -fmul(t37, f32(2.0))
-    t39 = fadd(t32, t38)
-    t40 = fadd(t39, t16)
-    t41 = fmul(t9, t40)
-    t42 = fadd(t41, t34)
-    t43 = fadd(t42, t37)
-    t44 = fsub(t43, t42)
-    t45 = fsub(t42, t41)
-    t46 = fmul(libdevice.fmaf(t24, t6, libdevice.fmaf(t24, t2, scale)), t25)
-    t47 = libdevice.fmaf(df_low, t11, libdevice.fmaf(df, t46, libdevice.fmaf(df, t11, -t14)))
-    t48 = fsub(t40, t39)
-    t49 = fsub(t36, t18)
-    t50 = fmul(t6, fdiv(f32(1.0), t2))
-    t51 = fmul(t46, t28) if t33 else fadd(fadd(fsub(t18, fsub(t36, t49)), fsub(t35, t49)), -t50)
-    t52 = fsub(t39, t32)
-    t53 = libdevice.fmaf(-df_low, t12, fadd(fsub(t32, fsub(t39, t52)), fsub(t38, t52)))
-    t54 = fadd(fadd(fsub(t39, fsub(t40, t48)), fsub(t16, t48)), libdevice.fmaf(-t51, f32(2.0), t53))
-    t55 = libdevice.fmaf(t47, t11, libdevice.fmaf(t14, t46, libdevice.fmaf(t14, t11, -t15)))
-    t56 = libdevice.fmaf(t55, fdiv(f32(1.0), fadd(f32(1.0), t15)), t54)
-    t57 = libdevice.fmaf(t22, t40, libdevice.fmaf(t9, t56, libdevice.fmaf(t9, t40, -t41)))
-    t58 = fadd(fadd(fadd(fsub(t41, fsub(t42, t45)), fsub(t34, t45)), t57), t50)
-    t59 = fadd(fadd(fadd(fsub(t42, fsub(t43, t44)), fsub(t37, t44)), t58), t51)
-    t60 = fadd(t43, t59) if libdevice.fabsf(t59) < f32(math.inf) else t43
-    t61 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t60 if t1 < f32(math.inf) else f32(math.inf)
-    t62 = (fadd(t19, t31) if libdevice.fabsf(t31) < f32(math.inf) else t19) if t7 else t61
-    return target if target != target else input if input != input else t62
+    t13 = -t12
+    t14 = -t11
+    t15 = inverse(t10)
+    t16 = fmul(fadd(libdevice.fmaf(t14, scale, t1), t5), t15)
+    t17 = fmul(t12, t11)
+    t18 = fmul(libdevice.fmaf(t13, df_low, fadd(libdevice.fmaf(t13, df, t11), t16)), inverse(df))
+    t19 = libdevice.fmaf(t18, t11, libdevice.fmaf(t12, t16, libdevice.fmaf(t12, t11, -t17)))
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
+    t21 = fadd(t17, t19)
+    t22 = fmul(df, t11)
+    t23 = fmul(t22, t11)
+    t24 = (t21 if t20 else t17) if t7 else t23
+    t25 = (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) if t7 else f32(0.0)
+    t26 = log1pf_sum(t24, t25)
+    t27 = fmul(t9, t26)
+    t28 = logf_fine(scale)
+    t29 = fadd(t27, t28)
+    t30 = fsub(t29, t27)
+    t31 = fsub(t9, t8)
+    t32 = libdevice.fmaf(df_low, f32(0.5), fadd(fsub(t8, fsub(t9, t31)), fsub(f32(0.5), t31)))
+    t33 = libdevice.fmaf(t9, log1pf_sum_low(t24, t25), libdevice.fmaf(t9, t26, -t27))
+    t34 = fadd(fadd(fsub(t27, fsub(t29, t30)), fsub(t28, t30)), libdevice.fmaf(t32, t26, t33))
+    t35 = fadd(t34, logf_fine_low(scale))
+    t36 = -libdevice.logf(df)
+    t37 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
+    t38 = libdevice.logf(t2)
+    t39 = -t38
+    t40 = fadd(t28, t39)
+    t41 = libdevice.logf(t11) if t37 else t40
+    t42 = -fmul(t41, f32(2.0))
+    t43 = fadd(t36, t42)
+    t44 = fadd(t43, t26)
+    t45 = fmul(t9, t44)
+    t46 = fadd(t45, t38)
+    t47 = fadd(t46, t41)
+    t48 = fsub(t47, t46)
+    t49 = fsub(t46, t45)
+    t50 = fmul(libdevice.fmaf(t14, t6, libdevice.fmaf(t14, t2, scale)), t15)
+    t51 = libdevice.fmaf(df_low, t11, libdevice.fmaf(df, t50, libdevice.fmaf(df, t11, -t22)))
+    t52 = fsub(t44, t43)
+    t53 = fsub(t40, t28)
+    t54 = fmul(t6, fdiv(f32(1.0), t2))
+    t55 = fadd(fadd(fsub(t28, fsub(t40, t53)), fsub(t39, t53)), -t54)
+    t56 = fmul(t50, fdiv(f32(1.0), t11)) if t37 else t55
+    t57 = fsub(t43, t36)
+    t58 = libdevice.fmaf(-df_low, t12, fadd(fsub(t36, fsub(t43, t57)), fsub(t42, t57)))
+    t59 = fadd(fadd(fsub(t43, fsub(t44, t52)), fsub(t26, t52)), libdevice.fmaf(-t56, f32(2.0), t58))
+    t60 = libdevice.fmaf(t51, t11, libdevice.fmaf(t22, t50, libdevice.fmaf(t22, t11, -t23)))
+    t61 = libdevice.fmaf(t60, fdiv(f32(1.0), fadd(f32(1.0), t23)), t59)
+    t62 = libdevice.fmaf(t32, t44, libdevice.fmaf(t9, t61, libdevice.fmaf(t9, t44, -t45)))
+    t63 = fadd(fadd(fadd(fsub(t45, fsub(t46, t49)), fsub(t38, t49)), t62), t54)
+    t64 = fadd(fadd(fadd(fsub(t46, fsub(t47, t48)), fsub(t41, t48)), t63), t56)
+    t65 = fadd(t47, t64) if libdevice.fabsf(t64) < f32(math.inf) else t47
+    t66 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t65 if t1 < f32(math.inf) else f32(math.inf)
+    t67 = (fadd(t29, t35) if libdevice.fabsf(t35) < f32(math.inf) else t29) if t7 else t66
+    return target if target != target else input if input != input else t67
 
 
 # where Abs(r) <= 65536*scale: (df + 1)*quotient(r, scale)/(scale*(df + quotient(r, scale)**2)) (halved)
@@ -519,7 +528,7 @@ def grad2_scale_device32(input, target, scale, df, df_low):
 
 
 # where Abs(r) <= 65536*scale: log1p(quotient(r, scale)**2/df)/2 - (df + 1)*quotient(r, scale)**2/(2*df*(df +
-# quotient(r, scale)**2)) (compensated)
+# quotient(r, scale)**2)) (fine)
 # where Abs(r) > 65536*scale: -log(df)/2 - log(quotient(scale, Abs(r))) + log1p(df*quotient(scale, Abs(r))**2)/2 - (df
 # + 1)/(2*df*(df*quotient(scale, Abs(r))**2 + 1)) (compensated)
 @core
@@ -541,66 +550,70 @@ def grad_df_device32(input, target, scale, df, df_low):
     t15 = inverse(df)
     t16 = fmul(t10, t9)
     t17 = fmul(libdevice.fmaf(t11, df_low, fadd(libdevice.fmaf(t11, df, t9), t14)), t15)
-    t18 = f32(1.1754943508222875e-38) <= t9 and t9 <= f32(3.4028234663852886e+38)
-    t19 = fdiv(f32(1.0), fadd(f32(1.0), t16) if t7 else t9 if t18 else t2)
-    t20 = fadd(df, f32(1.0))
-    t21 = fdiv(t20, df)
+    t18 = libdevice.fmaf(t17, t9, libdevice.fmaf(t10, t14, libdevice.fmaf(t10, t9, -t16)))
+    t19 = libdevice.fabsf(t18) < f32(math.inf)
+    t20 = fadd(t16, t18)
+    t21 = fmul(df, t9)
     t22 = fmul(t21, t9)
-    t23 = fmul(t21, f32(0.5))
-    t24 = fmul(t9, t9)
-    t25 = fadd(df, t24)
-    t26 = fmul(df, t9)
+    t23 = (t20 if t19 else t16) if t7 else t22
+    t24 = (fsub(t18, fsub(t20, t16)) if t19 else f32(0.0)) if t7 else f32(0.0)
+    t25 = fadd(df, f32(1.0))
+    t26 = fdiv(t25, df)
     t27 = fmul(t26, t9)
-    t28 = fadd(t27, f32(1.0))
-    t29 = t25 if t7 else t28
-    t30 = fdiv(t22 if t7 else t23, t29)
-    t31 = -t30
-    t32 = fsub(t25, df)
-    t33 = libdevice.fmaf(t14, t9, libdevice.fmaf(t9, t14, libdevice.fmaf(t9, t9, -t24)))
-    t34 = -t21
-    t35 = fsub(t20, df)
-    t36 = fadd(fadd(fsub(df, fsub(t20, t35)), fsub(f32(1.0), t35)), df_low)
-    t37 = fmul(libdevice.fmaf(t34, df_low, fadd(libdevice.fmaf(t34, df, t20), t36)), t15)
-    t38 = libdevice.fmaf(t37, t9, libdevice.fmaf(t21, t14, libdevice.fmaf(t21, t9, -t22)))
-    t39 = fadd(fadd(fadd(fsub(df, fsub(t25, t32)), fsub(t24, t32)), df_low), t33)
-    t40 = inverse(t29)
-    t41 = fmul(t30, t9)
-    t42 = fmul(libdevice.fmaf(t31, t39, fadd(libdevice.fmaf(t31, t25, t22), t38)), t40)
-    t43 = -fmul(t41, f32(0.5))
-    t44 = fmul(libdevice.log1pf(t16 if t7 else t27), f32(0.5))
-    t45 = fadd(t43, t44)
-    t46 = fsub(t45, t43)
-    t47 = -libdevice.fmaf(t42, t9, libdevice.fmaf(t30, t14, libdevice.fmaf(t30, t9, -t41)))
-    t48 = fmul(libdevice.fmaf(t17, t9, libdevice.fmaf(t10, t14, libdevice.fmaf(t10, t9, -t16))), t19)
-    t49 = libdevice.fmaf(t47, f32(0.5), fadd(fsub(t43, fsub(t45, t46)), fsub(t44, t46)))
-    t50 = libdevice.fmaf(t48, f32(0.5), t49)
-    t51 = fmul(libdevice.fmaf(t12, t6, libdevice.fmaf(t12, t2, scale)), t13)
-    t52 = libdevice.fmaf(df_low, t9, libdevice.fmaf(df, t51, libdevice.fmaf(df, t9, -t26)))
-    t53 = libdevice.fmaf(t52, t9, libdevice.fmaf(t26, t51, libdevice.fmaf(t26, t9, -t27)))
-    t54 = -fmul(libdevice.logf(df), f32(0.5))
-    t55 = fadd(t31, t54)
-    t56 = libdevice.logf(t9 if t18 else scale)
-    t57 = -libdevice.logf(t2)
-    t58 = fadd(t56, t57)
-    t59 = -(t56 if t18 else t58)
-    t60 = fadd(t55, t59)
-    t61 = fadd(t60, t44)
-    t62 = fsub(t61, t60)
-    t63 = fsub(t60, t55)
-    t64 = fsub(t28, t27)
-    t65 = fadd(fadd(fsub(t27, fsub(t28, t64)), fsub(f32(1.0), t64)), t53)
-    t66 = fsub(t55, t31)
-    t67 = -libdevice.fmaf(t31, t65, libdevice.fmaf(t37, f32(0.5), libdevice.fmaf(t31, t28, t23)))
-    t68 = libdevice.fmaf(t67, t40, fadd(fsub(t31, fsub(t55, t66)), fsub(t54, t66)))
-    t69 = libdevice.fmaf(-fmul(df_low, t10), f32(0.5), t68)
-    t70 = fsub(t58, t56)
-    t71 = fmul(t51, t19) if t18 else libdevice.fmaf(-t6, t19, fadd(fsub(t56, fsub(t58, t70)), fsub(t57, t70)))
-    t72 = fadd(fadd(fadd(fsub(t55, fsub(t60, t63)), fsub(t59, t63)), t69), -t71)
-    t73 = fadd(fadd(fsub(t60, fsub(t61, t62)), fsub(t44, t62)), t72)
-    t74 = libdevice.fmaf(fmul(t53, fdiv(f32(1.0), fadd(f32(1.0), t27))), f32(0.5), t73)
-    t75 = fadd(t45, t50) if libdevice.fabsf(t50) < f32(math.inf) else t45
-    t76 = t75 if t7 else fadd(t61, t74) if libdevice.fabsf(t74) < f32(math.inf) else t61
-    return f32(0.0) if scale == f32(-math.inf) else t76
+    t28 = fmul(t26, f32(0.5))
+    t29 = fmul(t9, t9)
+    t30 = fadd(df, t29)
+    t31 = fadd(t22, f32(1.0))
+    t32 = t30 if t7 else t31
+    t33 = fdiv(t27 if t7 else t28, t32)
+    t34 = -t33
+    t35 = fsub(t30, df)
+    t36 = libdevice.fmaf(t14, t9, libdevice.fmaf(t9, t14, libdevice.fmaf(t9, t9, -t29)))
+    t37 = -t26
+    t38 = fsub(t25, df)
+    t39 = fadd(fadd(fsub(df, fsub(t25, t38)), fsub(f32(1.0), t38)), df_low)
+    t40 = fmul(libdevice.fmaf(t37, df_low, fadd(libdevice.fmaf(t37, df, t25), t39)), t15)
+    t41 = libdevice.fmaf(t40, t9, libdevice.fmaf(t26, t14, libdevice.fmaf(t26, t9, -t27)))
+    t42 = fadd(fadd(fadd(fsub(df, fsub(t30, t35)), fsub(t29, t35)), df_low), t36)
+    t43 = inverse(t32)
+    t44 = fmul(t33, t9)
+    t45 = fmul(libdevice.fmaf(t34, t42, fadd(libdevice.fmaf(t34, t30, t27), t41)), t43)
+    t46 = -fmul(t44, f32(0.5))
+    t47 = fmul(log1pf_sum(t23, t24), f32(0.5))
+    t48 = fadd(t46, t47)
+    t49 = fsub(t48, t46)
+    t50 = -libdevice.fmaf(t45, t9, libdevice.fmaf(t33, t14, libdevice.fmaf(t33, t9, -t44)))
+    t51 = libdevice.fmaf(t50, f32(0.5), fadd(fsub(t46, fsub(t48, t49)), fsub(t47, t49)))
+    t52 = libdevice.fmaf(log1pf_sum_low(t23, t24), f32(0.5), t51)
+    t53 = fmul(libdevice.fmaf(t12, t6, libdevice.fmaf(t12, t2, scale)), t13)
+    t54 = libdevice.fmaf(df_low, t9, libdevice.fmaf(df, t53, libdevice.fmaf(df, t9, -t21)))
+    t55 = libdevice.fmaf(t54, t9, libdevice.fmaf(t21, t53, libdevice.fmaf(t21, t9, -t22)))
+    t56 = -fmul(libdevice.logf(df), f32(0.5))
+    t57 = fadd(t34, t56)
+    t58 = f32(1.1754943508222875e-38) <= t9 and t9 <= f32(3.4028234663852886e+38)
+    t59 = libdevice.logf(t9 if t58 else scale)
+    t60 = -libdevice.logf(t2)
+    t61 = fadd(t59, t60)
+    t62 = -(t59 if t58 else t61)
+    t63 = fadd(t57, t62)
+    t64 = fadd(t63, t47)
+    t65 = fsub(t64, t63)
+    t66 = fsub(t63, t57)
+    t67 = fsub(t31, t22)
+    t68 = fadd(fadd(fsub(t22, fsub(t31, t67)), fsub(f32(1.0), t67)), t55)
+    t69 = fsub(t57, t34)
+    t70 = -libdevice.fmaf(t34, t68, libdevice.fmaf(t40, f32(0.5), libdevice.fmaf(t34, t31, t28)))
+    t71 = libdevice.fmaf(t70, t43, fadd(fsub(t34, fsub(t57, t69)), fsub(t56, t69)))
+    t72 = libdevice.fmaf(-fmul(df_low, t10), f32(0.5), t71)
+    t73 = fdiv(f32(1.0), t9 if t58 else t2)
+    t74 = fsub(t61, t59)
+    t75 = fmul(t53, t73) if t58 else libdevice.fmaf(-t6, t73, fadd(fsub(t59, fsub(t61, t74)), fsub(t60, t74)))
+    t76 = fadd(fadd(fadd(fsub(t57, fsub(t63, t66)), fsub(t62, t66)), t72), -t75)
+    t77 = fadd(fadd(fsub(t63, fsub(t64, t65)), fsub(t47, t65)), t76)
+    t78 = libdevice.fmaf(fmul(t55, fdiv(f32(1.0), fadd(f32(1.0), t22))), f32(0.5), t77)
+    t79 = fadd(t48, t52) if libdevice.fabsf(t52) < f32(math.inf) else t48
+    t80 = t79 if t7 else fadd(t64, t78) if libdevice.fabsf(t78) < f32(math.inf) else t64
+    return f32(0.0) if scale == f32(-math.inf) else t80
 
 
 # Together, so that what they share is computed once.
@@ -708,125 +721,130 @@ def value_and_grad_device32(input, target, scale, df, df_low):
     t7 = t2 < t3 or t2 == t3 and not f32(0.0) < t6
     t8 = fmul(df, f32(0.5))
     t9 = fadd(t8, f32(0.5))
-    t10 = scale if t7 else t2
-    t11 = fdiv(t1 if t7 else scale, t10)
-    t12 = fdiv(t11 if t7 else f32(1.0), df)
-    t13 = fmul(t12, t11)
-    t14 = fmul(df, t11)
-    t15 = fmul(t14, t11)
-    t16 = libdevice.log1pf(t13 if t7 else t15)
-    t17 = fmul(t9, t16)
-    t18 = libdevice.logf(scale)
-    t19 = fadd(t17, t18)
-    t20 = fsub(t19, t17)
-    t21 = fsub(t9, t8)
-    t22 = fmul(df_low, f32(0.5))
-    t23 = fadd(fadd(fsub(t8, fsub(t9, t21)), fsub(f32(0.5), t21)), t22)
-    t24 = -t12
-    t25 = -t11
-    t26 = inverse(scale)
-    t27 = fmul(fadd(libdevice.fmaf(t25, scale, t1), t5), t26)
-    t28 = inverse(df if t7 else t2)
-    t29 = fmul(libdevice.fmaf(t24, df_low, fadd(libdevice.fmaf(t24, df, t11), t27)), t28)
-    t30 = fdiv(f32(1.0), fadd(f32(1.0), t13) if t7 else t11)
-    t31 = fmul(libdevice.fmaf(t29, t11, libdevice.fmaf(t12, t27, libdevice.fmaf(t12, t11, -t13))), t30)
-    t32 = libdevice.fmaf(t23, t16, libdevice.fmaf(t9, t31, libdevice.fmaf(t9, t16, -t17)))
-    t33 = fadd(fadd(fsub(t17, fsub(t19, t20)), fsub(t18, t20)), t32)
-    t34 = -libdevice.logf(df)
-    t35 = f32(1.1754943508222875e-38) <= t11 and t11 <= f32(3.4028234663852886e+38)
-    t36 = libdevice.logf(t2)
-    t37 = -t36
-    t38 = fadd(t18, t37)
-    t39 = libdevice.logf(t11) if t35 else t38
-    t40 = -fmul(t39, f32(2.0))
-    t41 = fadd(t34, t40)
-    t42 = fadd(t41, t16)
-    t43 = fmul(t9, t42)
-    t44 = fadd(t43, t36)
-    t45 = fadd(t44, t39)
-    t46 = fsub(t45, t44)
-    t47 = fsub(t44, t43)
-    t48 = fmul(libdevice.fmaf(t25, t6, libdevice.fmaf(t25, t2, scale)), t28)
-    t49 = libdevice.fmaf(df_low, t11, libdevice.fmaf(df, t48, libdevice.fmaf(df, t11, -t14)))
-    t50 = libdevice.fmaf(t49, t11, libdevice.fmaf(t14, t48, libdevice.fmaf(t14, t11, -t15)))
-    t51 = fadd(df, f32(1.0))
-    t52 = fdiv(t51 if t7 else f32(1.0), t10)
-    t53 = fmul(t52, f32(0.5))
-    t54 = fmul(t11, f32(0.5))
-    t55 = fmul(t54, t11)
-    t56 = fadd(t8, t55)
-    t57 = fdiv(t53 if t7 else f32(1.0), t56 if t7 else fadd(f32(1.0), t15))
-    t58 = fsub(t42, t41)
-    t59 = fsub(t38, t18)
-    t60 = fmul(t6, t52)
-    t61 = fmul(t48, t30) if t35 else fadd(fadd(fsub(t18, fsub(t38, t59)), fsub(t37, t59)), -t60)
-    t62 = fsub(t41, t34)
-    t63 = libdevice.fmaf(-df_low, t12, fadd(fsub(t34, fsub(t41, t62)), fsub(t40, t62)))
-    t64 = fadd(fadd(fsub(t41, fsub(t42, t58)), fsub(t16, t58)), libdevice.fmaf(-t61, f32(2.0), t63))
-    t65 = libdevice.fmaf(t9, libdevice.fmaf(t50, t57, t64), libdevice.fmaf(t9, t42, -t43))
-    t66 = fadd(fadd(fadd(fsub(t43, fsub(t44, t47)), fsub(t36, t47)), libdevice.fmaf(t23, t42, t65)), t60)
-    t67 = fadd(fadd(fadd(fsub(t44, fsub(t45, t46)), fsub(t39, t46)), t66), t61)
-    t68 = fadd(t45, t67) if libdevice.fabsf(t67) < f32(math.inf) else t45
-    t69 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t68 if t1 < f32(math.inf) else f32(math.inf)
-    t70 = (fadd(t19, t33) if libdevice.fabsf(t33) < f32(math.inf) else t19) if t7 else t69
-    t71 = -t57
-    t72 = fsub(t56, t8)
-    t73 = libdevice.fmaf(fmul(t27, f32(0.5)), t11, libdevice.fmaf(t54, t27, libdevice.fmaf(t54, t11, -t55)))
-    t74 = fsub(t51, df)
-    t75 = fadd(fadd(fsub(df, fsub(t51, t74)), fsub(f32(1.0), t74)), df_low)
-    t76 = fmul(fadd(libdevice.fmaf(-t52, scale, t51), t75), t26)
-    t77 = fadd(fadd(fadd(fsub(t8, fsub(t56, t72)), fsub(t55, t72)), t22), t73)
-    t78 = fadd(t15, f32(1.0))
-    t79 = inverse(t56 if t7 else t78)
-    t80 = fmul(t57, t11)
-    t81 = fmul(libdevice.fmaf(t71, t77, libdevice.fmaf(t76, f32(0.5), libdevice.fmaf(t71, t56, t53))), t79)
-    t82 = libdevice.fmaf(t81, t11, libdevice.fmaf(t57, t27, libdevice.fmaf(t57, t11, -t80)))
-    t83 = fmul(t11, t11)
-    t84 = fadd(df, t83)
-    t85 = fdiv(df if t7 else t51, t84 if t7 else t78)
-    t86 = fadd(t11, f32(-1.0))
-    t87 = fmul(t85, t86)
-    t88 = fadd(t11, f32(1.0))
-    t89 = -fmul(t87, t88)
-    t90 = fdiv(t89 if t7 else t85, t10)
-    t91 = -t90
-    t92 = -t85
-    t93 = fsub(t78, t15)
-    t94 = fadd(fadd(fsub(t15, fsub(t78, t93)), fsub(f32(1.0), t93)), t50)
-    t95 = fmul(libdevice.fmaf(t92, t94, fadd(libdevice.fmaf(t92, t78, t51), t75)), t79)
-    t96 = fmul(libdevice.fmaf(t91, t6, fadd(libdevice.fmaf(t91, t2, t85), t95)), t28)
-    t97 = fdiv(t92, t2)
-    t98 = -t97
-    t99 = fmul(libdevice.fmaf(t98, t6, fadd(libdevice.fmaf(t98, t2, t92), -t95)), t28)
-    t100 = fadd(t90, t96) if libdevice.fabsf(t96) < f32(math.inf) else t90
-    t101 = t100 if f32(0.0) < t1 else fadd(t97, t99) if libdevice.fabsf(t99) < f32(math.inf) else t97
-    t102 = (fadd(t80, t82) if libdevice.fabsf(t82) < f32(math.inf) else t80) if t7 else t101
-    t103 = fsub(t84, df)
-    t104 = libdevice.fmaf(t27, t11, libdevice.fmaf(t11, t27, libdevice.fmaf(t11, t11, -t83)))
-    t105 = fadd(fadd(fadd(fsub(df, fsub(t84, t103)), fsub(t83, t103)), df_low), t104)
-    t106 = fsub(t86, t11)
-    t107 = fadd(fsub(t11, fsub(t86, t106)), fsub(f32(-1.0), t106))
-    t108 = fmul(libdevice.fmaf(t92, t105, fadd(libdevice.fmaf(t92, t84, df), df_low)), inverse(t84))
-    t109 = fsub(t88, t11)
-    t110 = fadd(fsub(t11, fsub(t88, t109)), fsub(f32(1.0), t109))
-    t111 = libdevice.fmaf(t108, t86, libdevice.fmaf(t85, fadd(t107, t27), libdevice.fmaf(t85, t86, -t87)))
-    t112 = -libdevice.fmaf(t111, t88, libdevice.fmaf(t87, fadd(t110, t27), libdevice.fmaf(t87, t88, t89)))
-    t113 = fmul(fadd(libdevice.fmaf(t91, scale, t89), t112), t26)
-    t114 = fdiv(df, scale)
-    t115 = fmul(t114, t86)
-    t116 = fdiv(t115, t78)
-    t117 = -t116
-    t118 = libdevice.fmaf(t114, fadd(t107, t48), libdevice.fmaf(t114, t86, -t115))
-    t119 = libdevice.fmaf(fmul(fadd(libdevice.fmaf(-t114, scale, df), df_low), t26), t86, t118)
-    t120 = fmul(t116, t88)
-    t121 = fmul(libdevice.fmaf(t117, t94, fadd(libdevice.fmaf(t117, t78, t115), t119)), t79)
-    t122 = libdevice.fmaf(t121, t88, libdevice.fmaf(t116, fadd(t110, t48), libdevice.fmaf(t116, t88, -t120)))
-    t123 = fadd(t120, t122) if libdevice.fabsf(t122) < f32(math.inf) else t120
-    t124 = (fadd(t90, t113) if libdevice.fabsf(t113) < f32(math.inf) else t90) if t7 else t123
-    t125 = target if target != target else input if input != input else t70
-    t126 = -t102
-    t127 = f32(0.0) if scale == f32(-math.inf) else t124
-    return t125, t102, t126, t127
+    t10 = fdiv(t1 if t7 else scale, scale if t7 else t2)
+    t11 = fdiv(t10 if t7 else f32(1.0), df)
+    t12 = -t11
+    t13 = -t10
+    t14 = inverse(scale)
+    t15 = fmul(fadd(libdevice.fmaf(t13, scale, t1), t5), t14)
+    t16 = inverse(df if t7 else t2)
+    t17 = fmul(t11, t10)
+    t18 = fmul(libdevice.fmaf(t12, df_low, fadd(libdevice.fmaf(t12, df, t10), t15)), t16)
+    t19 = libdevice.fmaf(t18, t10, libdevice.fmaf(t11, t15, libdevice.fmaf(t11, t10, -t17)))
+    t20 = libdevice.fabsf(t19) < f32(math.inf)
+    t21 = fadd(t17, t19)
+    t22 = fmul(df, t10)
+    t23 = fmul(t22, t10)
+    t24 = (t21 if t20 else t17) if t7 else t23
+    t25 = (fsub(t19, fsub(t21, t17)) if t20 else f32(0.0)) if t7 else f32(0.0)
+    t26 = log1pf_sum(t24, t25)
+    t27 = fmul(t9, t26)
+    t28 = logf_fine(scale)
+    t29 = fadd(t27, t28)
+    t30 = fsub(t29, t27)
+    t31 = fsub(t9, t8)
+    t32 = fmul(df_low, f32(0.5))
+    t33 = fadd(fadd(fsub(t8, fsub(t9, t31)), fsub(f32(0.5), t31)), t32)
+    t34 = libdevice.fmaf(t9, log1pf_sum_low(t24, t25), libdevice.fmaf(t9, t26, -t27))
+    t35 = fadd(fadd(fsub(t27, fsub(t29, t30)), fsub(t28, t30)), libdevice.fmaf(t33, t26, t34))
+    t36 = fadd(t35, logf_fine_low(scale))
+    t37 = -libdevice.logf(df)
+    t38 = f32(1.1754943508222875e-38) <= t10 and t10 <= f32(3.4028234663852886e+38)
+    t39 = libdevice.logf(t2)
+    t40 = -t39
+    t41 = fadd(t28, t40)
+    t42 = libdevice.logf(t10) if t38 else t41
+    t43 = -fmul(t42, f32(2.0))
+    t44 = fadd(t37, t43)
+    t45 = fadd(t44, t26)
+    t46 = fmul(t9, t45)
+    t47 = fadd(t46, t39)
+    t48 = fadd(t47, t42)
+    t49 = fsub(t48, t47)
+    t50 = fsub(t47, t46)
+    t51 = fmul(libdevice.fmaf(t13, t6, libdevice.fmaf(t13, t2, scale)), t16)
+    t52 = libdevice.fmaf(df_low, t10, libdevice.fmaf(df, t51, libdevice.fmaf(df, t10, -t22)))
+    t53 = libdevice.fmaf(t52, t10, libdevice.fmaf(t22, t51, libdevice.fmaf(t22, t10, -t23)))
+    t54 = fmul(t10, t10)
+    t55 = fadd(df, t54)
+    t56 = fdiv(df if t7 else f32(1.0), t55 if t7 else fadd(f32(1.0), t23))
+    t57 = fsub(t45, t44)
+    t58 = fadd(df, f32(1.0))
+    t59 = fdiv(t58 if t7 else f32(1.0), scale if t7 else t10)
+    t60 = fsub(t41, t28)
+    t61 = fmul(t59, f32(0.5))
+    t62 = fmul(t10, f32(0.5))
+    t63 = fmul(t62, t10)
+    t64 = fadd(t8, t63)
+    t65 = fdiv(t61 if t7 else f32(1.0), t64 if t7 else t2)
+    t66 = fmul(t6, t65)
+    t67 = fmul(t51, t59) if t38 else fadd(fadd(fsub(t28, fsub(t41, t60)), fsub(t40, t60)), -t66)
+    t68 = fsub(t44, t37)
+    t69 = libdevice.fmaf(-df_low, t11, fadd(fsub(t37, fsub(t44, t68)), fsub(t43, t68)))
+    t70 = fadd(fadd(fsub(t44, fsub(t45, t57)), fsub(t26, t57)), libdevice.fmaf(-t67, f32(2.0), t69))
+    t71 = libdevice.fmaf(t9, libdevice.fmaf(t53, t56, t70), libdevice.fmaf(t9, t45, -t46))
+    t72 = fadd(fadd(fadd(fsub(t46, fsub(t47, t50)), fsub(t39, t50)), libdevice.fmaf(t33, t45, t71)), t66)
+    t73 = fadd(fadd(fadd(fsub(t47, fsub(t48, t49)), fsub(t42, t49)), t72), t67)
+    t74 = fadd(t48, t73) if libdevice.fabsf(t73) < f32(math.inf) else t48
+    t75 = f32(math.inf) if t1 < f32(-3.4028234663852886e+38) else t74 if t1 < f32(math.inf) else f32(math.inf)
+    t76 = (fadd(t29, t36) if libdevice.fabsf(t36) < f32(math.inf) else t29) if t7 else t75
+    t77 = -t65
+    t78 = fsub(t64, t8)
+    t79 = libdevice.fmaf(fmul(t15, f32(0.5)), t10, libdevice.fmaf(t62, t15, libdevice.fmaf(t62, t10, -t63)))
+    t80 = fsub(t58, df)
+    t81 = fadd(fadd(fsub(df, fsub(t58, t80)), fsub(f32(1.0), t80)), df_low)
+    t82 = fmul(fadd(libdevice.fmaf(-t59, scale, t58), t81), t14)
+    t83 = fadd(fadd(fadd(fsub(t8, fsub(t64, t78)), fsub(t63, t78)), t32), t79)
+    t84 = fadd(t23, f32(1.0))
+    t85 = inverse(t64 if t7 else t84)
+    t86 = fmul(t65, t10)
+    t87 = fmul(libdevice.fmaf(t77, t83, libdevice.fmaf(t82, f32(0.5), libdevice.fmaf(t77, t64, t61))), t85)
+    t88 = libdevice.fmaf(t87, t10, libdevice.fmaf(t65, t15, libdevice.fmaf(t65, t10, -t86)))
+    t89 = f32(0.0) < t1
+    t90 = fadd(t10, f32(-1.0))
+    t91 = fmul(t56, t90)
+    t92 = fadd(t10, f32(1.0))
+    t93 = -fmul(t91, t92)
+    t94 = fdiv(t93 if t7 else t58, scale if t7 else t84)
+    t95 = -t94
+    t96 = fdiv(t94 if t89 else t95, t2)
+    t97 = -t96
+    t98 = fsub(t84, t23)
+    t99 = fadd(fadd(fsub(t23, fsub(t84, t98)), fsub(f32(1.0), t98)), t53)
+    t100 = fmul(libdevice.fmaf(t95, t99, fadd(libdevice.fmaf(t95, t84, t58), t81)), t85)
+    t101 = fmul(t96, t6)
+    t102 = fmul(fsub(fadd(libdevice.fmaf(t97, t2, t94), t100), t101), t16)
+    t103 = fmul(fsub(fadd(libdevice.fmaf(t97, t2, t95), -t100), t101), t16)
+    t104 = fadd(t96, t102) if libdevice.fabsf(t102) < f32(math.inf) else t96
+    t105 = t104 if t89 else fadd(t96, t103) if libdevice.fabsf(t103) < f32(math.inf) else t96
+    t106 = (fadd(t86, t88) if libdevice.fabsf(t88) < f32(math.inf) else t86) if t7 else t105
+    t107 = -t56
+    t108 = fsub(t55, df)
+    t109 = libdevice.fmaf(t15, t10, libdevice.fmaf(t10, t15, libdevice.fmaf(t10, t10, -t54)))
+    t110 = fadd(fadd(fadd(fsub(df, fsub(t55, t108)), fsub(t54, t108)), df_low), t109)
+    t111 = fsub(t90, t10)
+    t112 = fadd(fsub(t10, fsub(t90, t111)), fsub(f32(-1.0), t111))
+    t113 = fmul(libdevice.fmaf(t107, t110, fadd(libdevice.fmaf(t107, t55, df), df_low)), inverse(t55))
+    t114 = fsub(t92, t10)
+    t115 = fadd(fsub(t10, fsub(t92, t114)), fsub(f32(1.0), t114))
+    t116 = libdevice.fmaf(t113, t90, libdevice.fmaf(t56, fadd(t112, t15), libdevice.fmaf(t56, t90, -t91)))
+    t117 = -libdevice.fmaf(t116, t92, libdevice.fmaf(t91, fadd(t115, t15), libdevice.fmaf(t91, t92, t93)))
+    t118 = fmul(fadd(libdevice.fmaf(t95, scale, t93), t117), t14)
+    t119 = fdiv(df, scale)
+    t120 = fmul(t119, t90)
+    t121 = fdiv(t120, t84)
+    t122 = -t121
+    t123 = libdevice.fmaf(t119, fadd(t112, t51), libdevice.fmaf(t119, t90, -t120))
+    t124 = libdevice.fmaf(fmul(fadd(libdevice.fmaf(-t119, scale, df), df_low), t14), t90, t123)
+    t125 = fmul(t121, t92)
+    t126 = fmul(libdevice.fmaf(t122, t99, fadd(libdevice.fmaf(t122, t84, t120), t124)), t85)
+    t127 = libdevice.fmaf(t126, t92, libdevice.fmaf(t121, fadd(t115, t51), libdevice.fmaf(t121, t92, -t125)))
+    t128 = fadd(t125, t127) if libdevice.fabsf(t127) < f32(math.inf) else t125
+    t129 = (fadd(t94, t118) if libdevice.fabsf(t118) < f32(math.inf) else t94) if t7 else t128
+    t130 = target if target != target else input if input != input else t76
+    t131 = -t106
+    t132 = f32(0.0) if scale == f32(-math.inf) else t129
+    return t130, t106, t131, t132
 
 
 @core
