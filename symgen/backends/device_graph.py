@@ -26,14 +26,16 @@ DEAR = ("call", "div", "sqrt", "inverse")
 FINER = {"exp": ("exp_fine",), "log": ("log_fine", "log_sum"), "log1p": ("log1p_sum",)}  # which tell what they lose
 
 
-def quick(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:
+def quick(results: Sequence[Node], given: Known | None = None, alike: bool = False) -> tuple[Node, ...]:
     """The same results with less work; quotients are right to two units where what they are missing is added to them.
 
     Args:
         results: Of a graph in float32.
         given: Intervals of some of its nodes.
+        alike: Whether sums stay as they are, since what is computed by two ways has to cancel to the last bit.
     """
-    return fused(unguarded(joined(near(plain(results, given), given)), given))
+    found = unguarded(joined(near(plain(results, given), given)), given)
+    return found if alike else fused(found)
 
 
 def plain(results: Sequence[Node], given: Known | None = None) -> tuple[Node, ...]:

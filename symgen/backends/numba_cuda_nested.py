@@ -106,7 +106,9 @@ def _section(variant: RowVariant) -> Section:
     functions = []
     for function in variant.functions:
         precision = precision_of(function)
-        names = {s.stage.out: core_name(cores, function, s, variant.suffix, precision) for s in function.schedule.steps}
+        # in a batch of one nothing has to be told apart: terms that are equal then cancel
+        names = {s.stage.out: core_name(cores, function, s, variant.suffix, precision, alike=True)
+                 for s in function.schedule.steps}  # fmt: skip
         functions.append(_Writer(function, names, variant.suffix, precision).written())
     return Section(variant.title, tuple(cores.values()), tuple(functions))
 

@@ -134,12 +134,13 @@ def full_name(name: str, suffix: str) -> str:
 
 
 def core_name(
-    cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str, precision: Precision
+    cores: dict[tuple[Any, ...], Core], function: RowFunction, step: Step, suffix: str, precision: Precision,
+    alike: bool = False,
 ) -> str:
-    """The name of a step's core, which is printed once for all kernels that have it."""
+    """The name of a step's core, which is printed once for all kernels that have it; see `device_graph.quick`."""
     results = device_graph.usual(step.core.results)
     if precision.name == "f32":
-        results = device_graph.quick(results, {var(name): UNIT for name in function.schedule.units})
+        results = device_graph.quick(results, {var(name): UNIT for name in function.schedule.units}, alike)
     key = (precision.name, step.core.parameters, results)
     if key not in cores:
         full = function_name(f"{function.name}_{step.stage.out}", "core", suffix)

@@ -67,10 +67,9 @@ def value_f32_s1_core(key_N_D1, query_N1_D1):
 @core
 def value_f32_m0_core(temperature, temperature_l, s1_N1_N, s1_N1_N_l):
     t1 = fdiv(s1_N1_N, temperature)
-    t2 = -t1
-    t3 = libdevice.fmaf(t2, temperature_l, fadd(libdevice.fmaf(t2, temperature, s1_N1_N), s1_N1_N_l))
-    t4 = fmul(t3, inverse(temperature))
-    return fadd(t1, t4) if libdevice.fabsf(t4) < f32(math.inf) else t1
+    t2 = fsub(fadd(libdevice.fmaf(-t1, temperature, s1_N1_N), s1_N1_N_l), fmul(t1, temperature_l))
+    t3 = fmul(t2, inverse(temperature))
+    return fadd(t1, t3) if libdevice.fabsf(t3) < f32(math.inf) else t1
 
 
 # s2[N] = sum over N.1 of exp(-m0[N] + s1[N.1, N]/temperature)
@@ -79,31 +78,31 @@ def value_f32_s2_core(temperature, temperature_l, m0_N, s1_N1_N, s1_N1_N_l):
     t1 = fdiv(s1_N1_N, temperature)
     t2 = fsub(t1, m0_N)
     t3 = expf(t2)
-    t4 = -t1
-    t5 = -m0_N
-    t6 = fsub(t2, t5)
-    t7 = libdevice.fmaf(t4, temperature_l, fadd(libdevice.fmaf(t4, temperature, s1_N1_N), s1_N1_N_l))
-    t8 = libdevice.fmaf(t7, inverse(temperature), fadd(fsub(t5, fsub(t2, t6)), fsub(t1, t6)))
-    t9 = libdevice.fmaf(t8, t3, expf_low(t2))
-    t10 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
-    return t3, t10
+    t4 = -m0_N
+    t5 = fsub(t2, t4)
+    t6 = fsub(fadd(libdevice.fmaf(-t1, temperature, s1_N1_N), s1_N1_N_l), fmul(t1, temperature_l))
+    t7 = fmul(fadd(fadd(fsub(t4, fsub(t2, t5)), fsub(t1, t5)), fmul(t6, inverse(temperature))), t3)
+    t8 = fadd(expf_low(t2), t7)
+    t9 = t8 if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
+    return t3, t9
 
 
 # s3 = sum over N.1 of log(s2[N.1]) + m0[N.1] - s0[N.1]/temperature
 @core
 def value_f32_s3_core(temperature, temperature_l, m0_N1, s0_N1, s0_N1_l, s2_N1, s2_N1_l):
-    t1 = -fdiv(s0_N1, temperature)
-    t2 = fadd(m0_N1, t1)
-    t3 = libdevice.logf(s2_N1)
-    t4 = fadd(t2, t3)
-    t5 = fsub(t4, t2)
-    t6 = fsub(t2, m0_N1)
-    t7 = -libdevice.fmaf(t1, temperature_l, fadd(libdevice.fmaf(t1, temperature, s0_N1), s0_N1_l))
-    t8 = libdevice.fmaf(t7, inverse(temperature), fadd(fsub(m0_N1, fsub(t2, t6)), fsub(t1, t6)))
-    t9 = libdevice.fmaf(s2_N1_l, fdiv(f32(1.0), s2_N1), logf_low(s2_N1))
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t4, t5)), fsub(t3, t5)), t8), t9)
-    t11 = t10 if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
-    return t4, t11
+    t1 = fdiv(s0_N1, temperature)
+    t2 = -t1
+    t3 = fadd(m0_N1, t2)
+    t4 = libdevice.logf(s2_N1)
+    t5 = fadd(t3, t4)
+    t6 = fsub(t5, t3)
+    t7 = fsub(t3, m0_N1)
+    t8 = fsub(fadd(libdevice.fmaf(t2, temperature, s0_N1), s0_N1_l), fmul(t1, temperature_l))
+    t9 = fadd(fadd(fsub(m0_N1, fsub(t3, t7)), fsub(t2, t7)), -fmul(t8, inverse(temperature)))
+    t10 = fadd(logf_low(s2_N1), fmul(s2_N1_l, fdiv(f32(1.0), s2_N1)))
+    t11 = fadd(fadd(fadd(fsub(t3, fsub(t5, t6)), fsub(t4, t6)), t9), t10)
+    t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
+    return t5, t12
 
 
 # out = s3/|N|
@@ -193,46 +192,42 @@ def vjp_f32_s5_core(n_N):
 @core
 def vjp_f32_s6_core(s5, s5_l, s2_N, s2_N_l):
     t1 = fdiv(s5, s2_N)
-    t2 = -t1
-    t3 = fmul(libdevice.fmaf(t2, s2_N_l, fadd(libdevice.fmaf(t2, s2_N, s5), s5_l)), inverse(s2_N))
-    t4 = libdevice.fabsf(t3) < f32(math.inf)
-    t5 = fadd(t1, t3)
-    t6 = t5 if t4 else t1
-    t7 = (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t6) < f32(math.inf) else f32(0.0)
-    return t6, t7
+    t2 = fmul(fsub(fadd(libdevice.fmaf(-t1, s2_N, s5), s5_l), fmul(t1, s2_N_l)), inverse(s2_N))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
+    return t5, t6
 
 
 # s7[N, N.1] = exp(-m0[N.1] + s1[N, N.1]/temperature)*s6[N.1]/temperature
 @core
 def vjp_f32_s7_core(temperature, temperature_l, m0_N1, s1_N_N1, s1_N_N1_l, s6_N1, s6_N1_l):
     t1 = fdiv(s6_N1, temperature)
-    t2 = -t1
-    t3 = inverse(temperature)
-    t4 = fdiv(s1_N_N1, temperature)
-    t5 = fsub(t4, m0_N1)
-    t6 = expf(t5)
-    t7 = -t4
-    t8 = -m0_N1
-    t9 = fsub(t5, t8)
-    t10 = libdevice.fmaf(t7, temperature_l, fadd(libdevice.fmaf(t7, temperature, s1_N_N1), s1_N_N1_l))
-    t11 = libdevice.fmaf(t10, t3, fadd(fsub(t8, fsub(t5, t9)), fsub(t4, t9)))
-    t12 = fmul(t1, t6)
-    t13 = fmul(libdevice.fmaf(t2, temperature_l, fadd(libdevice.fmaf(t2, temperature, s6_N1), s6_N1_l)), t3)
-    t14 = libdevice.fmaf(t1, libdevice.fmaf(t11, t6, expf_low(t5)), libdevice.fmaf(t1, t6, -t12))
-    t15 = libdevice.fmaf(t13, t6, t14)
-    t16 = libdevice.fabsf(t15) < f32(math.inf)
-    t17 = fadd(t12, t15)
-    t18 = t17 if t16 else t12
-    t19 = fsub(t15, fsub(t17, t12)) if t16 else f32(0.0)
-    t20 = t19 if libdevice.fabsf(t18) < f32(math.inf) else f32(0.0)
-    return t18, t20
+    t2 = fdiv(s1_N_N1, temperature)
+    t3 = fsub(t2, m0_N1)
+    t4 = expf(t3)
+    t5 = fmul(t1, t4)
+    t6 = -m0_N1
+    t7 = fsub(t3, t6)
+    t8 = inverse(temperature)
+    t9 = fmul(fsub(fadd(libdevice.fmaf(-t2, temperature, s1_N_N1), s1_N_N1_l), fmul(t2, temperature_l)), t8)
+    t10 = fmul(t1, fadd(expf_low(t3), fmul(fadd(fadd(fsub(t6, fsub(t3, t7)), fsub(t2, t7)), t9), t4)))
+    t11 = fmul(fsub(fadd(libdevice.fmaf(-t1, temperature, s6_N1), s6_N1_l), fmul(t1, temperature_l)), t8)
+    t12 = fadd(fadd(libdevice.fmaf(t1, t4, -t5), t10), fmul(t11, t4))
+    t13 = libdevice.fabsf(t12) < f32(math.inf)
+    t14 = fadd(t5, t12)
+    t15 = t14 if t13 else t5
+    t16 = fsub(t12, fsub(t14, t5)) if t13 else f32(0.0)
+    t17 = t16 if libdevice.fabsf(t15) < f32(math.inf) else f32(0.0)
+    return t15, t17
 
 
 # s8[D, N] = sum over N.1 of query[N.1, D]*s7[N, N.1]
 @core
 def vjp_f32_s8_core(query_N1_D, s7_N_N1, s7_N_N1_l):
     t1 = fmul(query_N1_D, s7_N_N1)
-    t2 = libdevice.fmaf(query_N1_D, s7_N_N1_l, libdevice.fmaf(query_N1_D, s7_N_N1, -t1))
+    t2 = fadd(libdevice.fmaf(query_N1_D, s7_N_N1, -t1), fmul(query_N1_D, s7_N_N1_l))
     t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
@@ -241,7 +236,7 @@ def vjp_f32_s8_core(query_N1_D, s7_N_N1, s7_N_N1_l):
 @core
 def vjp_f32_s9_core(key_N1_D, s7_N1_N, s7_N1_N_l):
     t1 = fmul(key_N1_D, s7_N1_N)
-    t2 = libdevice.fmaf(key_N1_D, s7_N1_N_l, libdevice.fmaf(key_N1_D, s7_N1_N, -t1))
+    t2 = fadd(libdevice.fmaf(key_N1_D, s7_N1_N, -t1), fmul(key_N1_D, s7_N1_N_l))
     t3 = t2 if libdevice.fabsf(t2) < f32(math.inf) else f32(0.0)
     return t1, t3
 
@@ -249,15 +244,16 @@ def vjp_f32_s9_core(key_N1_D, s7_N1_N, s7_N1_N_l):
 # s10[N] = -s5/temperature
 @core
 def vjp_f32_s10_core(s5, s5_l, temperature, temperature_l):
-    t1 = -fdiv(s5, temperature)
-    t2 = libdevice.fmaf(t1, temperature_l, fadd(libdevice.fmaf(t1, temperature, s5), s5_l))
-    t3 = fmul(t2, inverse(temperature))
-    t4 = libdevice.fabsf(t3) < f32(math.inf)
-    t5 = -t3
-    t6 = fadd(t1, t5)
-    t7 = t6 if t4 else t1
-    t8 = (fsub(t5, fsub(t6, t1)) if t4 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
-    return t7, t8
+    t1 = fdiv(s5, temperature)
+    t2 = -t1
+    t3 = fsub(fadd(libdevice.fmaf(t2, temperature, s5), s5_l), fmul(t1, temperature_l))
+    t4 = fmul(t3, inverse(temperature))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = -t4
+    t7 = fadd(t2, t6)
+    t8 = t7 if t5 else t2
+    t9 = (fsub(t6, fsub(t7, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
+    return t8, t9
 
 
 # dquery[N, D] = g*(key[N, D]*s10[N] + s9[D, N])
@@ -265,12 +261,12 @@ def vjp_f32_s10_core(s5, s5_l, temperature, temperature_l):
 def vjp_f32_dquery_core(g, key_N_D, s10_N, s10_N_l, s9_D_N, s9_D_N_l):
     t1 = fmul(key_N_D, s10_N)
     t2 = fadd(s9_D_N, t1)
-    t3 = fsub(t2, s9_D_N)
-    t4 = libdevice.fmaf(key_N_D, s10_N_l, libdevice.fmaf(key_N_D, s10_N, -t1))
-    t5 = fmul(g, t2)
-    t6 = fadd(fadd(fadd(fsub(s9_D_N, fsub(t2, t3)), fsub(t1, t3)), s9_D_N_l), t4)
-    t7 = libdevice.fmaf(g, t6, libdevice.fmaf(g, t2, -t5))
-    return fadd(t5, t7) if libdevice.fabsf(t7) < f32(math.inf) else t5
+    t3 = fmul(g, t2)
+    t4 = fsub(t2, s9_D_N)
+    t5 = fadd(libdevice.fmaf(key_N_D, s10_N, -t1), fmul(key_N_D, s10_N_l))
+    t6 = fmul(g, fadd(fadd(fadd(fsub(s9_D_N, fsub(t2, t4)), fsub(t1, t4)), s9_D_N_l), t5))
+    t7 = fadd(libdevice.fmaf(g, t2, -t3), t6)
+    return fadd(t3, t7) if libdevice.fabsf(t7) < f32(math.inf) else t3
 
 
 # dkey[N, D] = g*(query[N, D]*s10[N] + s8[D, N])
@@ -278,12 +274,12 @@ def vjp_f32_dquery_core(g, key_N_D, s10_N, s10_N_l, s9_D_N, s9_D_N_l):
 def vjp_f32_dkey_core(g, query_N_D, s10_N, s10_N_l, s8_D_N, s8_D_N_l):
     t1 = fmul(query_N_D, s10_N)
     t2 = fadd(s8_D_N, t1)
-    t3 = fsub(t2, s8_D_N)
-    t4 = libdevice.fmaf(query_N_D, s10_N_l, libdevice.fmaf(query_N_D, s10_N, -t1))
-    t5 = fmul(g, t2)
-    t6 = fadd(fadd(fadd(fsub(s8_D_N, fsub(t2, t3)), fsub(t1, t3)), s8_D_N_l), t4)
-    t7 = libdevice.fmaf(g, t6, libdevice.fmaf(g, t2, -t5))
-    return fadd(t5, t7) if libdevice.fabsf(t7) < f32(math.inf) else t5
+    t3 = fmul(g, t2)
+    t4 = fsub(t2, s8_D_N)
+    t5 = fadd(libdevice.fmaf(query_N_D, s10_N, -t1), fmul(query_N_D, s10_N_l))
+    t6 = fmul(g, fadd(fadd(fadd(fsub(s8_D_N, fsub(t2, t4)), fsub(t1, t4)), s8_D_N_l), t5))
+    t7 = fadd(libdevice.fmaf(g, t2, -t3), t6)
+    return fadd(t3, t7) if libdevice.fabsf(t7) < f32(math.inf) else t3
 
 
 # s5 = 1/|N|
@@ -388,19 +384,18 @@ def vjp_f64_dkey_core(g, query_N_D, s10_N, s10_N_l, s8_D_N, s8_D_N_l):
 @core
 def vjp_temperature_f32_e0_core(temperature, temperature_l, m0_N, s1_N1_N, s1_N1_N_l):
     t1 = fdiv(s1_N1_N, temperature)
-    t2 = -t1
+    t2 = fsub(t1, m0_N)
     t3 = -m0_N
-    t4 = fsub(t1, m0_N)
-    t5 = fsub(t4, t3)
-    t6 = libdevice.fmaf(t2, temperature_l, fadd(libdevice.fmaf(t2, temperature, s1_N1_N), s1_N1_N_l))
-    t7 = expf(t4)
-    t8 = libdevice.fmaf(t6, inverse(temperature), fadd(fsub(t3, fsub(t4, t5)), fsub(t1, t5)))
-    t9 = libdevice.fmaf(t8, t7, expf_low(t4))
-    t10 = libdevice.fabsf(t9) < f32(math.inf)
-    t11 = fadd(t7, t9)
-    t12 = t11 if t10 else t7
-    t13 = (fsub(t9, fsub(t11, t7)) if t10 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
-    return t12, t13
+    t4 = fsub(t2, t3)
+    t5 = fsub(fadd(libdevice.fmaf(-t1, temperature, s1_N1_N), s1_N1_N_l), fmul(t1, temperature_l))
+    t6 = expf(t2)
+    t7 = fmul(fadd(fadd(fsub(t3, fsub(t2, t4)), fsub(t1, t4)), fmul(t5, inverse(temperature))), t6)
+    t8 = fadd(expf_low(t2), t7)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
+    return t11, t12
 
 
 # s2[N] = sum over N.1 of e0[N, N.1]
@@ -423,17 +418,15 @@ def vjp_temperature_f32_s6_core(s5, s5_l, s6_of, s6_of_l, temperature, temperatu
     t1 = fdiv(s5, temperature)
     t2 = fmul(t1, s6_of)
     t3 = fdiv(t2, temperature)
-    t4 = -t3
-    t5 = -t1
-    t6 = inverse(temperature)
-    t7 = fmul(libdevice.fmaf(t5, temperature_l, fadd(libdevice.fmaf(t5, temperature, s5), s5_l)), t6)
-    t8 = libdevice.fmaf(t7, s6_of, libdevice.fmaf(t1, s6_of_l, libdevice.fmaf(t1, s6_of, -t2)))
-    t9 = fmul(libdevice.fmaf(t4, temperature_l, fadd(libdevice.fmaf(t4, temperature, t2), t8)), t6)
-    t10 = libdevice.fabsf(t9) < f32(math.inf)
-    t11 = fadd(t3, t9)
-    t12 = t11 if t10 else t3
-    t13 = (fsub(t9, fsub(t11, t3)) if t10 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
-    return t12, t13
+    t4 = inverse(temperature)
+    t5 = fmul(fsub(fadd(libdevice.fmaf(-t1, temperature, s5), s5_l), fmul(t1, temperature_l)), t4)
+    t6 = fadd(fadd(libdevice.fmaf(t1, s6_of, -t2), fmul(t1, s6_of_l)), fmul(t5, s6_of))
+    t7 = fmul(fsub(fadd(libdevice.fmaf(-t3, temperature, t2), t6), fmul(t3, temperature_l)), t4)
+    t8 = libdevice.fabsf(t7) < f32(math.inf)
+    t9 = fadd(t3, t7)
+    t10 = t9 if t8 else t3
+    t11 = (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s8_of = sum over N.1, N.2 of e0[N.1, N.2]*s1[N.2, N.1]*s7[N.1]
@@ -441,9 +434,9 @@ def vjp_temperature_f32_s6_core(s5, s5_l, s6_of, s6_of_l, temperature, temperatu
 def vjp_temperature_f32_s8_of_core(e0_N1_N2, e0_N1_N2_l, s1_N2_N1, s1_N2_N1_l, s7_N1, s7_N1_l):
     t1 = fmul(e0_N1_N2, s1_N2_N1)
     t2 = fmul(t1, s7_N1)
-    t3 = libdevice.fmaf(e0_N1_N2, s1_N2_N1_l, libdevice.fmaf(e0_N1_N2, s1_N2_N1, -t1))
-    t4 = libdevice.fmaf(t1, s7_N1_l, libdevice.fmaf(t1, s7_N1, -t2))
-    t5 = libdevice.fmaf(libdevice.fmaf(e0_N1_N2_l, s1_N2_N1, t3), s7_N1, t4)
+    t3 = fadd(libdevice.fmaf(e0_N1_N2, s1_N2_N1, -t1), fmul(e0_N1_N2, s1_N2_N1_l))
+    t4 = fadd(libdevice.fmaf(t1, s7_N1, -t2), fmul(t1, s7_N1_l))
+    t5 = fadd(t4, fmul(fadd(t3, fmul(e0_N1_N2_l, s1_N2_N1)), s7_N1))
     t6 = t5 if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
     return t2, t6
 
@@ -452,29 +445,28 @@ def vjp_temperature_f32_s8_of_core(e0_N1_N2, e0_N1_N2_l, s1_N2_N1, s1_N2_N1_l, s
 @core
 def vjp_temperature_f32_s8_core(s8_of, s8_of_l, temperature, temperature_l):
     t1 = fdiv(s8_of, temperature)
-    t2 = -fdiv(t1, temperature)
-    t3 = -t1
+    t2 = fdiv(t1, temperature)
+    t3 = -t2
     t4 = inverse(temperature)
-    t5 = libdevice.fmaf(t3, temperature_l, fadd(libdevice.fmaf(t3, temperature, s8_of), s8_of_l))
-    t6 = libdevice.fmaf(t2, temperature_l, libdevice.fmaf(t5, t4, libdevice.fmaf(t2, temperature, t1)))
-    t7 = fmul(t6, t4)
-    t8 = libdevice.fabsf(t7) < f32(math.inf)
-    t9 = -t7
-    t10 = fadd(t2, t9)
-    t11 = t10 if t8 else t2
-    t12 = (fsub(t9, fsub(t10, t2)) if t8 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
-    return t11, t12
+    t5 = fmul(fsub(fadd(libdevice.fmaf(-t1, temperature, s8_of), s8_of_l), fmul(t1, temperature_l)), t4)
+    t6 = fmul(fsub(fadd(libdevice.fmaf(t3, temperature, t1), t5), fmul(t2, temperature_l)), t4)
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = -t6
+    t9 = fadd(t3, t8)
+    t10 = t9 if t7 else t3
+    t11 = (fsub(t8, fsub(t9, t3)) if t7 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # dtemperature = g*(s6 + s8)
 @core
 def vjp_temperature_f32_dtemperature_core(g, s6, s6_l, s8, s8_l):
     t1 = fadd(s6, s8)
-    t2 = fsub(t1, s6)
-    t3 = fmul(g, t1)
-    t4 = fadd(fadd(fadd(fsub(s6, fsub(t1, t2)), fsub(s8, t2)), s6_l), s8_l)
-    t5 = libdevice.fmaf(g, t4, libdevice.fmaf(g, t1, -t3))
-    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t2 = fmul(g, t1)
+    t3 = fsub(t1, s6)
+    t4 = fmul(g, fadd(fadd(fadd(fsub(s6, fsub(t1, t3)), fsub(s8, t3)), s6_l), s8_l))
+    t5 = fadd(libdevice.fmaf(g, t1, -t2), t4)
+    return fadd(t2, t5) if libdevice.fabsf(t5) < f32(math.inf) else t2
 
 
 # e0[N, N.1] = exp(-m0[N] + s1[N.1, N]/temperature)

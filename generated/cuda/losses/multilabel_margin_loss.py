@@ -185,11 +185,11 @@ def vjp_f32_dinput_core(g, s0_C, s0_C_l, s4_C, s4_C_l, s6_C, s6_C_l):
     t7 = t6 < f32(0.0) or t6 == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) <= f32(0.0)
     t8 = s4_C if t7 else f32(0.0)
     t9 = fadd(s6_C, t8)
-    t10 = fsub(t9, s6_C)
-    t11 = fmul(g, t9)
-    t12 = fadd(fadd(fadd(fsub(s6_C, fsub(t9, t10)), fsub(t8, t10)), s6_C_l), s4_C_l if t7 else f32(0.0))
-    t13 = libdevice.fmaf(g, t12, libdevice.fmaf(g, t9, -t11))
-    return fadd(t11, t13) if libdevice.fabsf(t13) < f32(math.inf) else t11
+    t10 = fmul(g, t9)
+    t11 = fsub(t9, s6_C)
+    t12 = fadd(fadd(fadd(fsub(s6_C, fsub(t9, t11)), fsub(t8, t11)), s6_C_l), s4_C_l if t7 else f32(0.0))
+    t13 = fadd(libdevice.fmaf(g, t9, -t10), fmul(g, t12))
+    return fadd(t10, t13) if libdevice.fabsf(t13) < f32(math.inf) else t10
 
 
 # s3 = 1/|C|

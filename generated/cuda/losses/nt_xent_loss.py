@@ -89,14 +89,13 @@ def value_f32_e0_core(s0_N_V, s0_N_V_l):
 def value_f32_e1_core(s0_N_V, s0_N_V_l):
     t1 = libdevice.fsqrt_rn(s0_N_V)
     t2 = fdiv(f32(1.0), t1)
-    t3 = -t2
-    t4 = fmul(fadd(libdevice.fmaf(-t1, t1, s0_N_V), s0_N_V_l), inverse(fadd(t1, t1)))
-    t5 = fmul(libdevice.fmaf(t3, t4, libdevice.fmaf(t3, t1, f32(1.0))), inverse(t1))
-    t6 = libdevice.fabsf(t5) < f32(math.inf)
-    t7 = fadd(t2, t5)
-    t8 = t7 if t6 else t2
-    t9 = (fsub(t5, fsub(t7, t2)) if t6 else f32(0.0)) if libdevice.fabsf(t8) < f32(math.inf) else f32(0.0)
-    return t8, t9
+    t3 = fmul(t2, fmul(fadd(libdevice.fmaf(-t1, t1, s0_N_V), s0_N_V_l), inverse(fadd(t1, t1))))
+    t4 = fmul(fsub(libdevice.fmaf(-t2, t1, f32(1.0)), t3), inverse(t1))
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = t6 if t5 else t2
+    t8 = (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
+    return t7, t8
 
 
 # s1[D, N, V] = (0 if Eq(e0[N, V], 0) else e1[N, V]*y0[D, N, V])
@@ -109,7 +108,7 @@ def value_f32_s1_core(e0_N_V, e0_N_V_l, e1_N_V, e1_N_V_l, y0_D_N_V):
     t5 = fadd(t1, t3)
     t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
     t7 = fmul(e1_N_V, y0_D_N_V)
-    t8 = f32(0.0) if t6 else libdevice.fmaf(e1_N_V_l, y0_D_N_V, libdevice.fmaf(e1_N_V, y0_D_N_V, -t7))
+    t8 = f32(0.0) if t6 else fadd(libdevice.fmaf(e1_N_V, y0_D_N_V, -t7), fmul(e1_N_V_l, y0_D_N_V))
     t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = f32(0.0) if t6 else t7
     t11 = fadd(t10, t8)
@@ -122,8 +121,8 @@ def value_f32_s1_core(e0_N_V, e0_N_V_l, e1_N_V, e1_N_V_l, y0_D_N_V):
 @core
 def value_f32_s2_core(s1_D1_N_V1, s1_D1_N_V1_l, s1_D1_N_V, s1_D1_N_V_l):
     t1 = fmul(s1_D1_N_V1, s1_D1_N_V)
-    t2 = libdevice.fmaf(s1_D1_N_V1, s1_D1_N_V_l, libdevice.fmaf(s1_D1_N_V1, s1_D1_N_V, -t1))
-    t3 = libdevice.fmaf(s1_D1_N_V1_l, s1_D1_N_V, t2)
+    t2 = fadd(libdevice.fmaf(s1_D1_N_V1, s1_D1_N_V, -t1), fmul(s1_D1_N_V1, s1_D1_N_V_l))
+    t3 = fadd(t2, fmul(s1_D1_N_V1_l, s1_D1_N_V))
     t4 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t1, t4
 
@@ -142,8 +141,8 @@ def value_f32_s3_core(i_V, i_V1, s2_N_V1_V, s2_N_V1_V_l):
 @core
 def value_f32_s4_core(s1_D1_N_V, s1_D1_N_V_l, s1_D1_N1_V1, s1_D1_N1_V1_l):
     t1 = fmul(s1_D1_N_V, s1_D1_N1_V1)
-    t2 = libdevice.fmaf(s1_D1_N_V, s1_D1_N1_V1_l, libdevice.fmaf(s1_D1_N_V, s1_D1_N1_V1, -t1))
-    t3 = libdevice.fmaf(s1_D1_N_V_l, s1_D1_N1_V1, t2)
+    t2 = fadd(libdevice.fmaf(s1_D1_N_V, s1_D1_N1_V1, -t1), fmul(s1_D1_N_V, s1_D1_N1_V1_l))
+    t3 = fadd(t2, fmul(s1_D1_N_V_l, s1_D1_N1_V1))
     t4 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t1, t4
 
@@ -153,11 +152,10 @@ def value_f32_s4_core(s1_D1_N_V, s1_D1_N_V_l, s1_D1_N1_V1, s1_D1_N1_V1_l):
 def value_f32_m1_core(i_N, i_N1, i_V, i_V1, temperature, temperature_l, s4_N1_N_V1_V, s4_N1_N_V1_V_l):
     t1 = i_N1 != i_N or i_V1 != i_V
     t2 = fdiv(s4_N1_N_V1_V, temperature)
-    t3 = -t2
-    t4 = fadd(libdevice.fmaf(t3, temperature, s4_N1_N_V1_V), s4_N1_N_V1_V_l)
-    t5 = fmul(libdevice.fmaf(t3, temperature_l, t4), inverse(temperature)) if t1 else f32(0.0)
-    t6 = t2 if t1 else f32(-math.inf)
-    return fadd(t6, t5) if libdevice.fabsf(t5) < f32(math.inf) else t6
+    t3 = fsub(fadd(libdevice.fmaf(-t2, temperature, s4_N1_N_V1_V), s4_N1_N_V1_V_l), fmul(t2, temperature_l))
+    t4 = fmul(t3, inverse(temperature)) if t1 else f32(0.0)
+    t5 = t2 if t1 else f32(-math.inf)
+    return fadd(t5, t4) if libdevice.fabsf(t4) < f32(math.inf) else t5
 
 
 # s5[N, V] = sum over V.1, N.1 of (exp(-m1[N, V] + s4[N.1, N, V.1, V]/temperature) if Ne(N.1, N) | Ne(V.1, V) else
@@ -168,16 +166,14 @@ def value_f32_s5_core(i_N, i_N1, i_V, i_V1, temperature, temperature_l, m1_N_V, 
     t2 = fdiv(s4_N1_N_V1_V, temperature)
     t3 = fsub(t2, m1_N_V)
     t4 = expf(t3)
-    t5 = -t2
-    t6 = fadd(libdevice.fmaf(t5, temperature, s4_N1_N_V1_V), s4_N1_N_V1_V_l)
-    t7 = -m1_N_V
-    t8 = fsub(t3, t7)
-    t9 = fadd(fsub(t7, fsub(t3, t8)), fsub(t2, t8))
-    t10 = libdevice.fmaf(libdevice.fmaf(t5, temperature_l, t6), inverse(temperature), t9)
-    t11 = libdevice.fmaf(t10, t4, expf_low(t3)) if t1 else f32(0.0)
-    t12 = t4 if t1 else f32(0.0)
-    t13 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
-    return t12, t13
+    t5 = -m1_N_V
+    t6 = fsub(t3, t5)
+    t7 = fsub(fadd(libdevice.fmaf(-t2, temperature, s4_N1_N_V1_V), s4_N1_N_V1_V_l), fmul(t2, temperature_l))
+    t8 = fmul(fadd(fadd(fsub(t5, fsub(t3, t6)), fsub(t2, t6)), fmul(t7, inverse(temperature))), t4)
+    t9 = fadd(expf_low(t3), t8) if t1 else f32(0.0)
+    t10 = t4 if t1 else f32(0.0)
+    t11 = t9 if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
+    return t10, t11
 
 
 # s6[N] = sum over V.1 of log(s5[N, V.1]) + m1[N, V.1] - s3[N, V.1]/(temperature*(|V| - 1))
@@ -185,22 +181,22 @@ def value_f32_s5_core(i_N, i_N1, i_V, i_V1, temperature, temperature_l, m1_N_V, 
 def value_f32_s6_core(temperature, temperature_l, n_V, m1_N_V1, s3_N_V1, s3_N_V1_l, s5_N_V1, s5_N_V1_l):
     t1 = fdiv(s3_N_V1, temperature)
     t2 = fadd(n_V, f32(-1.0))
-    t3 = -fdiv(t1, t2)
-    t4 = fadd(m1_N_V1, t3)
-    t5 = libdevice.logf(s5_N_V1)
-    t6 = fadd(t4, t5)
-    t7 = fsub(t6, t4)
-    t8 = fsub(t2, n_V)
-    t9 = -t1
-    t10 = libdevice.fmaf(t9, temperature_l, fadd(libdevice.fmaf(t9, temperature, s3_N_V1), s3_N_V1_l))
-    t11 = libdevice.fmaf(t10, inverse(temperature), libdevice.fmaf(t3, t2, t1))
-    t12 = fsub(t4, m1_N_V1)
-    t13 = -libdevice.fmaf(t3, fadd(fsub(n_V, fsub(t2, t8)), fsub(f32(-1.0), t8)), t11)
-    t14 = libdevice.fmaf(t13, inverse(t2), fadd(fsub(m1_N_V1, fsub(t4, t12)), fsub(t3, t12)))
-    t15 = libdevice.fmaf(s5_N_V1_l, fdiv(f32(1.0), s5_N_V1), logf_low(s5_N_V1))
-    t16 = fadd(fadd(fadd(fsub(t4, fsub(t6, t7)), fsub(t5, t7)), t14), t15)
+    t3 = fdiv(t1, t2)
+    t4 = -t3
+    t5 = fadd(m1_N_V1, t4)
+    t6 = libdevice.logf(s5_N_V1)
+    t7 = fadd(t5, t6)
+    t8 = fsub(t7, t5)
+    t9 = fsub(t5, m1_N_V1)
+    t10 = fsub(fadd(libdevice.fmaf(-t1, temperature, s3_N_V1), s3_N_V1_l), fmul(t1, temperature_l))
+    t11 = fsub(t2, n_V)
+    t12 = fadd(libdevice.fmaf(t4, t2, t1), fmul(t10, inverse(temperature)))
+    t13 = -fmul(fsub(t12, fmul(t3, fadd(fsub(n_V, fsub(t2, t11)), fsub(f32(-1.0), t11)))), inverse(t2))
+    t14 = fadd(fadd(fsub(m1_N_V1, fsub(t5, t9)), fsub(t4, t9)), t13)
+    t15 = fadd(logf_low(s5_N_V1), fmul(s5_N_V1_l, fdiv(f32(1.0), s5_N_V1)))
+    t16 = fadd(fadd(fadd(fsub(t5, fsub(t7, t8)), fsub(t6, t8)), t14), t15)
     t17 = t16 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
-    return t6, t17
+    return t7, t17
 
 
 # s7_of = sum over N.1 of s6[N.1]
@@ -435,14 +431,12 @@ def vjp_f32_s10_core(s9, s9_l, n_V):
 @core
 def vjp_f32_s11_core(s10_N, s10_N_l, s5_N_V, s5_N_V_l):
     t1 = fdiv(s10_N, s5_N_V)
-    t2 = -t1
-    t3 = libdevice.fmaf(t2, s5_N_V_l, fadd(libdevice.fmaf(t2, s5_N_V, s10_N), s10_N_l))
-    t4 = fmul(t3, inverse(s5_N_V))
-    t5 = libdevice.fabsf(t4) < f32(math.inf)
-    t6 = fadd(t1, t4)
-    t7 = t6 if t5 else t1
-    t8 = (fsub(t4, fsub(t6, t1)) if t5 else f32(0.0)) if libdevice.fabsf(t7) < f32(math.inf) else f32(0.0)
-    return t7, t8
+    t2 = fmul(fsub(fadd(libdevice.fmaf(-t1, s5_N_V, s10_N), s10_N_l), fmul(t1, s5_N_V_l)), inverse(s5_N_V))
+    t3 = libdevice.fabsf(t2) < f32(math.inf)
+    t4 = fadd(t1, t2)
+    t5 = t4 if t3 else t1
+    t6 = (fsub(t2, fsub(t4, t1)) if t3 else f32(0.0)) if libdevice.fabsf(t5) < f32(math.inf) else f32(0.0)
+    return t5, t6
 
 
 # s12[N, N.1, V, V.1] = (exp(-m1[N.1, V.1] + s4[N, N.1, V, V.1]/temperature)*s11[N.1, V.1]/temperature if Ne(N,
@@ -453,28 +447,24 @@ def vjp_f32_s12_core(
 ):
     t1 = i_N != i_N1 or i_V != i_V1
     t2 = fdiv(s11_N1_V1, temperature)
-    t3 = -t2
-    t4 = inverse(temperature)
-    t5 = libdevice.fmaf(t3, temperature_l, fadd(libdevice.fmaf(t3, temperature, s11_N1_V1), s11_N1_V1_l))
-    t6 = fdiv(s4_N_N1_V_V1, temperature)
-    t7 = fsub(t6, m1_N1_V1)
-    t8 = expf(t7)
-    t9 = -t6
-    t10 = fadd(libdevice.fmaf(t9, temperature, s4_N_N1_V_V1), s4_N_N1_V_V1_l)
-    t11 = -m1_N1_V1
-    t12 = fsub(t7, t11)
-    t13 = fadd(fsub(t11, fsub(t7, t12)), fsub(t6, t12))
-    t14 = fmul(t2, t8)
-    t15 = libdevice.fmaf(libdevice.fmaf(libdevice.fmaf(t9, temperature_l, t10), t4, t13), t8, expf_low(t7))
-    t16 = libdevice.fmaf(fmul(t5, t4), t8, libdevice.fmaf(t2, t15, libdevice.fmaf(t2, t8, -t14)))
-    t17 = t16 if t1 else f32(0.0)
-    t18 = libdevice.fabsf(t17) < f32(math.inf)
-    t19 = t14 if t1 else f32(0.0)
-    t20 = fadd(t19, t17)
-    t21 = t20 if t18 else t19
-    t22 = fsub(t17, fsub(t20, t19)) if t18 else f32(0.0)
-    t23 = t22 if libdevice.fabsf(t21) < f32(math.inf) else f32(0.0)
-    return t21, t23
+    t3 = fdiv(s4_N_N1_V_V1, temperature)
+    t4 = fsub(t3, m1_N1_V1)
+    t5 = expf(t4)
+    t6 = fmul(t2, t5)
+    t7 = -m1_N1_V1
+    t8 = fsub(t4, t7)
+    t9 = inverse(temperature)
+    t10 = fsub(fadd(libdevice.fmaf(-t3, temperature, s4_N_N1_V_V1), s4_N_N1_V_V1_l), fmul(t3, temperature_l))
+    t11 = fadd(expf_low(t4), fmul(fadd(fadd(fsub(t7, fsub(t4, t8)), fsub(t3, t8)), fmul(t10, t9)), t5))
+    t12 = fsub(fadd(libdevice.fmaf(-t2, temperature, s11_N1_V1), s11_N1_V1_l), fmul(t2, temperature_l))
+    t13 = fadd(fadd(libdevice.fmaf(t2, t5, -t6), fmul(t2, t11)), fmul(fmul(t12, t9), t5)) if t1 else f32(0.0)
+    t14 = libdevice.fabsf(t13) < f32(math.inf)
+    t15 = t6 if t1 else f32(0.0)
+    t16 = fadd(t15, t13)
+    t17 = t16 if t14 else t15
+    t18 = fsub(t13, fsub(t16, t15)) if t14 else f32(0.0)
+    t19 = t18 if libdevice.fabsf(t17) < f32(math.inf) else f32(0.0)
+    return t17, t19
 
 
 # s13[D, N, V] = sum over N.1, V.1 of (s12[N, N.1, V, V.1]*s1[D, N.1, V.1] if Ne(N, N.1) | Ne(V, V.1) else 0)
@@ -482,8 +472,8 @@ def vjp_f32_s12_core(
 def vjp_f32_s13_core(i_N, i_N1, i_V, i_V1, s12_N_N1_V_V1, s12_N_N1_V_V1_l, s1_D_N1_V1, s1_D_N1_V1_l):
     t1 = i_N != i_N1 or i_V != i_V1
     t2 = fmul(s1_D_N1_V1, s12_N_N1_V_V1)
-    t3 = libdevice.fmaf(s1_D_N1_V1, s12_N_N1_V_V1_l, libdevice.fmaf(s1_D_N1_V1, s12_N_N1_V_V1, -t2))
-    t4 = libdevice.fmaf(s1_D_N1_V1_l, s12_N_N1_V_V1, t3) if t1 else f32(0.0)
+    t3 = fadd(libdevice.fmaf(s1_D_N1_V1, s12_N_N1_V_V1, -t2), fmul(s1_D_N1_V1, s12_N_N1_V_V1_l))
+    t4 = fadd(t3, fmul(s1_D_N1_V1_l, s12_N_N1_V_V1)) if t1 else f32(0.0)
     t5 = t2 if t1 else f32(0.0)
     t6 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t5, t6
@@ -494,8 +484,8 @@ def vjp_f32_s13_core(i_N, i_N1, i_V, i_V1, s12_N_N1_V_V1, s12_N_N1_V_V1_l, s1_D_
 def vjp_f32_s14_core(i_N, i_N1, i_V, i_V1, s12_N1_N_V1_V, s12_N1_N_V1_V_l, s1_D_N1_V1, s1_D_N1_V1_l):
     t1 = i_N1 != i_N or i_V1 != i_V
     t2 = fmul(s1_D_N1_V1, s12_N1_N_V1_V)
-    t3 = libdevice.fmaf(s1_D_N1_V1, s12_N1_N_V1_V_l, libdevice.fmaf(s1_D_N1_V1, s12_N1_N_V1_V, -t2))
-    t4 = libdevice.fmaf(s1_D_N1_V1_l, s12_N1_N_V1_V, t3) if t1 else f32(0.0)
+    t3 = fadd(libdevice.fmaf(s1_D_N1_V1, s12_N1_N_V1_V, -t2), fmul(s1_D_N1_V1, s12_N1_N_V1_V_l))
+    t4 = fadd(t3, fmul(s1_D_N1_V1_l, s12_N1_N_V1_V)) if t1 else f32(0.0)
     t5 = t2 if t1 else f32(0.0)
     t6 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t5, t6
@@ -506,17 +496,17 @@ def vjp_f32_s14_core(i_N, i_N1, i_V, i_V1, s12_N1_N_V1_V, s12_N1_N_V1_V_l, s1_D_
 def vjp_f32_s15_core(temperature, temperature_l, n_V, s10_N, s10_N_l):
     t1 = fdiv(s10_N, temperature)
     t2 = fadd(n_V, f32(-1.0))
-    t3 = -fdiv(t1, t2)
-    t4 = fsub(t2, n_V)
-    t5 = -t1
-    t6 = libdevice.fmaf(t5, temperature_l, fadd(libdevice.fmaf(t5, temperature, s10_N), s10_N_l))
-    t7 = libdevice.fmaf(t6, inverse(temperature), libdevice.fmaf(t3, t2, t1))
-    t8 = fmul(libdevice.fmaf(t3, fadd(fsub(n_V, fsub(t2, t4)), fsub(f32(-1.0), t4)), t7), inverse(t2))
+    t3 = fdiv(t1, t2)
+    t4 = -t3
+    t5 = fsub(fadd(libdevice.fmaf(-t1, temperature, s10_N), s10_N_l), fmul(t1, temperature_l))
+    t6 = fsub(t2, n_V)
+    t7 = fadd(libdevice.fmaf(t4, t2, t1), fmul(t5, inverse(temperature)))
+    t8 = fmul(fsub(t7, fmul(t3, fadd(fsub(n_V, fsub(t2, t6)), fsub(f32(-1.0), t6)))), inverse(t2))
     t9 = libdevice.fabsf(t8) < f32(math.inf)
     t10 = -t8
-    t11 = fadd(t3, t10)
-    t12 = t11 if t9 else t3
-    t13 = (fsub(t10, fsub(t11, t3)) if t9 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    t11 = fadd(t4, t10)
+    t12 = t11 if t9 else t4
+    t13 = (fsub(t10, fsub(t11, t4)) if t9 else f32(0.0)) if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
     return t12, t13
 
 
@@ -538,8 +528,8 @@ def vjp_f32_s16_core(i_V, i_V1, s15_N_V1, s15_N_V1_l):
 def vjp_f32_s17_core(i_V, i_V1, s16_N_V1_V, s16_N_V1_V_l, s1_D_N_V1, s1_D_N_V1_l):
     t1 = i_V1 != i_V
     t2 = fmul(s1_D_N_V1, s16_N_V1_V)
-    t3 = libdevice.fmaf(s1_D_N_V1, s16_N_V1_V_l, libdevice.fmaf(s1_D_N_V1, s16_N_V1_V, -t2))
-    t4 = libdevice.fmaf(s1_D_N_V1_l, s16_N_V1_V, t3) if t1 else f32(0.0)
+    t3 = fadd(libdevice.fmaf(s1_D_N_V1, s16_N_V1_V, -t2), fmul(s1_D_N_V1, s16_N_V1_V_l))
+    t4 = fadd(t3, fmul(s1_D_N_V1_l, s16_N_V1_V)) if t1 else f32(0.0)
     t5 = t2 if t1 else f32(0.0)
     t6 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t5, t6
@@ -550,8 +540,8 @@ def vjp_f32_s17_core(i_V, i_V1, s16_N_V1_V, s16_N_V1_V_l, s1_D_N_V1, s1_D_N_V1_l
 def vjp_f32_s18_core(i_V, i_V1, s16_N_V_V1, s16_N_V_V1_l, s1_D_N_V1, s1_D_N_V1_l):
     t1 = i_V != i_V1
     t2 = fmul(s1_D_N_V1, s16_N_V_V1)
-    t3 = libdevice.fmaf(s1_D_N_V1, s16_N_V_V1_l, libdevice.fmaf(s1_D_N_V1, s16_N_V_V1, -t2))
-    t4 = libdevice.fmaf(s1_D_N_V1_l, s16_N_V_V1, t3) if t1 else f32(0.0)
+    t3 = fadd(libdevice.fmaf(s1_D_N_V1, s16_N_V_V1, -t2), fmul(s1_D_N_V1, s16_N_V_V1_l))
+    t4 = fadd(t3, fmul(s1_D_N_V1_l, s16_N_V_V1)) if t1 else f32(0.0)
     t5 = t2 if t1 else f32(0.0)
     t6 = t4 if libdevice.fabsf(t4) < f32(math.inf) else f32(0.0)
     return t5, t6
@@ -563,15 +553,14 @@ def vjp_f32_e2_core(s0_N_V, s0_N_V_l):
     t1 = libdevice.fsqrt_rn(s0_N_V)
     t2 = fmul(s0_N_V, t1)
     t3 = fdiv(f32(1.0), t2)
-    t4 = -t3
-    t5 = fmul(fadd(libdevice.fmaf(-t1, t1, s0_N_V), s0_N_V_l), inverse(fadd(t1, t1)))
-    t6 = libdevice.fmaf(s0_N_V_l, t1, libdevice.fmaf(s0_N_V, t5, libdevice.fmaf(s0_N_V, t1, -t2)))
-    t7 = fmul(libdevice.fmaf(t4, t6, libdevice.fmaf(t4, t2, f32(1.0))), inverse(t2))
-    t8 = libdevice.fabsf(t7) < f32(math.inf)
-    t9 = fadd(t3, t7)
-    t10 = t9 if t8 else t3
-    t11 = (fsub(t7, fsub(t9, t3)) if t8 else f32(0.0)) if libdevice.fabsf(t10) < f32(math.inf) else f32(0.0)
-    return t10, t11
+    t4 = fmul(s0_N_V, fmul(fadd(libdevice.fmaf(-t1, t1, s0_N_V), s0_N_V_l), inverse(fadd(t1, t1))))
+    t5 = fmul(t3, fadd(fadd(libdevice.fmaf(s0_N_V, t1, -t2), t4), fmul(s0_N_V_l, t1)))
+    t6 = fmul(fsub(libdevice.fmaf(-t3, t2, f32(1.0)), t5), inverse(t2))
+    t7 = libdevice.fabsf(t6) < f32(math.inf)
+    t8 = fadd(t3, t6)
+    t9 = t8 if t7 else t3
+    t10 = (fsub(t6, fsub(t8, t3)) if t7 else f32(0.0)) if libdevice.fabsf(t9) < f32(math.inf) else f32(0.0)
+    return t9, t10
 
 
 # s19_of[N, V] = sum over D.1 of (s13[D.1, N, V] + s14[D.1, N, V] + s17[D.1, N, V] + s18[D.1, N, V])*y0[D.1, N, V]
@@ -588,8 +577,8 @@ def vjp_f32_s19_of_core(
     t7 = fsub(t1, s13_D1_N_V)
     t8 = fadd(fadd(fadd(fsub(s13_D1_N_V, fsub(t1, t7)), fsub(s14_D1_N_V, t7)), s13_D1_N_V_l), s14_D1_N_V_l)
     t9 = fadd(fadd(fadd(fsub(t1, fsub(t2, t6)), fsub(s17_D1_N_V, t6)), t8), s17_D1_N_V_l)
-    t10 = fadd(fadd(fadd(fsub(t2, fsub(t3, t5)), fsub(s18_D1_N_V, t5)), t9), s18_D1_N_V_l)
-    t11 = libdevice.fmaf(y0_D1_N_V, t10, libdevice.fmaf(y0_D1_N_V, t3, -t4))
+    t10 = fmul(y0_D1_N_V, fadd(fadd(fadd(fsub(t2, fsub(t3, t5)), fsub(s18_D1_N_V, t5)), t9), s18_D1_N_V_l))
+    t11 = fadd(libdevice.fmaf(y0_D1_N_V, t3, -t4), t10)
     t12 = t11 if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
     return t4, t12
 
@@ -597,17 +586,17 @@ def vjp_f32_s19_of_core(
 # s19[N, V] = -(0 if Eq(s0[N, V], 0) else e2[N, V])*s19_of[N, V]/2
 @core
 def vjp_f32_s19_core(e2_N_V, e2_N_V_l, s0_N_V, s0_N_V_l, s19_of_N_V, s19_of_N_V_l):
-    t1 = fadd(s0_N_V, f32(-0.0))
-    t2 = fsub(t1, s0_N_V)
-    t3 = fadd(fadd(fsub(s0_N_V, fsub(t1, t2)), fsub(f32(-0.0), t2)), s0_N_V_l)
-    t4 = libdevice.fabsf(t3) < f32(math.inf)
-    t5 = fadd(t1, t3)
-    t6 = (t5 if t4 else t1) == f32(0.0) and (fsub(t3, fsub(t5, t1)) if t4 else f32(0.0)) == f32(0.0)
-    t7 = f32(0.0) if t6 else e2_N_V
-    t8 = fmul(s19_of_N_V, f32(0.5))
-    t9 = -fmul(t8, t7)
-    t10 = libdevice.fmaf(t8, f32(0.0) if t6 else e2_N_V_l, libdevice.fmaf(t8, t7, t9))
-    t11 = libdevice.fmaf(fmul(s19_of_N_V_l, f32(0.5)), t7, t10)
+    t1 = fmul(s19_of_N_V, f32(0.5))
+    t2 = fadd(s0_N_V, f32(-0.0))
+    t3 = fsub(t2, s0_N_V)
+    t4 = fadd(fadd(fsub(s0_N_V, fsub(t2, t3)), fsub(f32(-0.0), t3)), s0_N_V_l)
+    t5 = libdevice.fabsf(t4) < f32(math.inf)
+    t6 = fadd(t2, t4)
+    t7 = (t6 if t5 else t2) == f32(0.0) and (fsub(t4, fsub(t6, t2)) if t5 else f32(0.0)) == f32(0.0)
+    t8 = f32(0.0) if t7 else e2_N_V
+    t9 = -fmul(t1, t8)
+    t10 = fadd(libdevice.fmaf(t1, t8, t9), fmul(t1, f32(0.0) if t7 else e2_N_V_l))
+    t11 = fadd(t10, fmul(fmul(s19_of_N_V_l, f32(0.5)), t8))
     t12 = libdevice.fabsf(t11) < f32(math.inf)
     t13 = -t11
     t14 = fadd(t9, t13)
@@ -670,19 +659,19 @@ def vjp_f32_dviews_core(
     t11 = fmul(s20_N_V, f32(2.0))
     t12 = fmul(t11, y0_D_N_V)
     t13 = fadd(t10, t12)
-    t14 = fsub(t13, t10)
-    t15 = fsub(t9, t8)
-    t16 = fsub(t8, t7)
-    t17 = fsub(t7, s13_D_N_V)
-    t18 = fadd(fadd(fadd(fsub(s13_D_N_V, fsub(t7, t17)), fsub(s14_D_N_V, t17)), s13_D_N_V_l), s14_D_N_V_l)
-    t19 = fadd(fadd(fadd(fsub(t7, fsub(t8, t16)), fsub(s17_D_N_V, t16)), t18), s17_D_N_V_l)
-    t20 = fadd(fadd(fadd(fsub(t8, fsub(t9, t15)), fsub(s18_D_N_V, t15)), t19), s18_D_N_V_l)
-    t21 = libdevice.fmaf(e1_N_V_l, t9, libdevice.fmaf(e1_N_V, t20, libdevice.fmaf(e1_N_V, t9, -t10)))
-    t22 = libdevice.fmaf(fmul(s20_N_V_l, f32(2.0)), y0_D_N_V, libdevice.fmaf(t11, y0_D_N_V, -t12))
-    t23 = fmul(g, t13)
-    t24 = fadd(fadd(fadd(fsub(t10, fsub(t13, t14)), fsub(t12, t14)), t21), t22)
-    t25 = fmul(f32(0.0) if t6 else libdevice.fmaf(g, t24, libdevice.fmaf(g, t13, -t23)), m0_N_V)
-    t26 = fmul(f32(0.0) if t6 else t23, m0_N_V)
+    t14 = fmul(g, t13)
+    t15 = fsub(t13, t10)
+    t16 = fsub(t9, t8)
+    t17 = fsub(t8, t7)
+    t18 = fsub(t7, s13_D_N_V)
+    t19 = fadd(fadd(fadd(fsub(s13_D_N_V, fsub(t7, t18)), fsub(s14_D_N_V, t18)), s13_D_N_V_l), s14_D_N_V_l)
+    t20 = fadd(fadd(fadd(fsub(t7, fsub(t8, t17)), fsub(s17_D_N_V, t17)), t19), s17_D_N_V_l)
+    t21 = fmul(e1_N_V, fadd(fadd(fadd(fsub(t8, fsub(t9, t16)), fsub(s18_D_N_V, t16)), t20), s18_D_N_V_l))
+    t22 = fadd(fadd(libdevice.fmaf(e1_N_V, t9, -t10), t21), fmul(e1_N_V_l, t9))
+    t23 = fadd(libdevice.fmaf(t11, y0_D_N_V, -t12), fmul(fmul(s20_N_V_l, f32(2.0)), y0_D_N_V))
+    t24 = fmul(g, fadd(fadd(fadd(fsub(t10, fsub(t13, t15)), fsub(t12, t15)), t22), t23))
+    t25 = fmul(f32(0.0) if t6 else fadd(libdevice.fmaf(g, t13, -t14), t24), m0_N_V)
+    t26 = fmul(f32(0.0) if t6 else t14, m0_N_V)
     return fadd(t26, t25) if libdevice.fabsf(t25) < f32(math.inf) else t26
 
 
@@ -966,21 +955,18 @@ def vjp_f64_dviews_core(
 @core
 def vjp_temperature_f32_e2_core(temperature, temperature_l, m1_N_V, s4_N1_N_V1_V, s4_N1_N_V1_V_l):
     t1 = fdiv(s4_N1_N_V1_V, temperature)
-    t2 = -t1
-    t3 = fadd(libdevice.fmaf(t2, temperature, s4_N1_N_V1_V), s4_N1_N_V1_V_l)
-    t4 = -m1_N_V
-    t5 = fsub(t1, m1_N_V)
-    t6 = fsub(t5, t4)
-    t7 = fadd(fsub(t4, fsub(t5, t6)), fsub(t1, t6))
-    t8 = expf(t5)
-    t9 = libdevice.fmaf(libdevice.fmaf(t2, temperature_l, t3), inverse(temperature), t7)
-    t10 = libdevice.fmaf(t9, t8, expf_low(t5))
-    t11 = libdevice.fabsf(t10) < f32(math.inf)
-    t12 = fadd(t8, t10)
-    t13 = t12 if t11 else t8
-    t14 = fsub(t10, fsub(t12, t8)) if t11 else f32(0.0)
-    t15 = t14 if libdevice.fabsf(t13) < f32(math.inf) else f32(0.0)
-    return t13, t15
+    t2 = fsub(t1, m1_N_V)
+    t3 = -m1_N_V
+    t4 = fsub(t2, t3)
+    t5 = fsub(fadd(libdevice.fmaf(-t1, temperature, s4_N1_N_V1_V), s4_N1_N_V1_V_l), fmul(t1, temperature_l))
+    t6 = expf(t2)
+    t7 = fmul(fadd(fadd(fsub(t3, fsub(t2, t4)), fsub(t1, t4)), fmul(t5, inverse(temperature))), t6)
+    t8 = fadd(expf_low(t2), t7)
+    t9 = libdevice.fabsf(t8) < f32(math.inf)
+    t10 = fadd(t6, t8)
+    t11 = t10 if t9 else t6
+    t12 = (fsub(t8, fsub(t10, t6)) if t9 else f32(0.0)) if libdevice.fabsf(t11) < f32(math.inf) else f32(0.0)
+    return t11, t12
 
 
 # s5[N, V] = sum over V.1, N.1 of (e2[N, N.1, V, V.1] if Ne(N.1, N) | Ne(V.1, V) else 0)
@@ -997,8 +983,8 @@ def vjp_temperature_f32_s5_core(i_N, i_N1, i_V, i_V1, e2_N_N1_V_V1, e2_N_N1_V_V1
 @core
 def vjp_temperature_f32_s11_of_core(s10_N1, s10_N1_l, s3_N1_V1, s3_N1_V1_l):
     t1 = fmul(s10_N1, s3_N1_V1)
-    t2 = libdevice.fmaf(s10_N1, s3_N1_V1_l, libdevice.fmaf(s10_N1, s3_N1_V1, -t1))
-    t3 = libdevice.fmaf(s10_N1_l, s3_N1_V1, t2)
+    t2 = fadd(libdevice.fmaf(s10_N1, s3_N1_V1, -t1), fmul(s10_N1, s3_N1_V1_l))
+    t3 = fadd(t2, fmul(s10_N1_l, s3_N1_V1))
     t4 = t3 if libdevice.fabsf(t3) < f32(math.inf) else f32(0.0)
     return t1, t4
 
@@ -1010,21 +996,18 @@ def vjp_temperature_f32_s11_core(s11_of, s11_of_l, temperature, temperature_l, n
     t2 = fdiv(t1, temperature)
     t3 = fadd(n_V, f32(-1.0))
     t4 = fdiv(t2, t3)
-    t5 = -t4
-    t6 = fsub(t3, n_V)
-    t7 = -t2
-    t8 = -t1
-    t9 = inverse(temperature)
-    t10 = libdevice.fmaf(t8, temperature_l, fadd(libdevice.fmaf(t8, temperature, s11_of), s11_of_l))
-    t11 = libdevice.fmaf(t7, temperature_l, libdevice.fmaf(t10, t9, libdevice.fmaf(t7, temperature, t1)))
-    t12 = libdevice.fmaf(t11, t9, libdevice.fmaf(t5, t3, t2))
-    t13 = fmul(libdevice.fmaf(t5, fadd(fsub(n_V, fsub(t3, t6)), fsub(f32(-1.0), t6)), t12), inverse(t3))
-    t14 = libdevice.fabsf(t13) < f32(math.inf)
-    t15 = fadd(t4, t13)
-    t16 = t15 if t14 else t4
-    t17 = fsub(t13, fsub(t15, t4)) if t14 else f32(0.0)
-    t18 = t17 if libdevice.fabsf(t16) < f32(math.inf) else f32(0.0)
-    return t16, t18
+    t5 = inverse(temperature)
+    t6 = fmul(fsub(fadd(libdevice.fmaf(-t1, temperature, s11_of), s11_of_l), fmul(t1, temperature_l)), t5)
+    t7 = fmul(fsub(fadd(libdevice.fmaf(-t2, temperature, t1), t6), fmul(t2, temperature_l)), t5)
+    t8 = fsub(t3, n_V)
+    t9 = fmul(t4, fadd(fsub(n_V, fsub(t3, t8)), fsub(f32(-1.0), t8)))
+    t10 = fmul(fsub(fadd(libdevice.fmaf(-t4, t3, t2), t7), t9), inverse(t3))
+    t11 = libdevice.fabsf(t10) < f32(math.inf)
+    t12 = fadd(t4, t10)
+    t13 = t12 if t11 else t4
+    t14 = fsub(t10, fsub(t12, t4)) if t11 else f32(0.0)
+    t15 = t14 if libdevice.fabsf(t13) < f32(math.inf) else f32(0.0)
+    return t13, t15
 
 
 # s13 = sum over N.1, V.1, V.2, N.2 of (-e2[N.1, N.2, V.1, V.2]*s12[N.1, V.1]*s4[N.2, N.1, V.2,
@@ -1049,29 +1032,27 @@ def vjp_temperature_f32_s13_core(
     t3 = fmul(t2, s12_N1_V1)
     t4 = fdiv(t3, temperature)
     t5 = -fmul(t4, s4_N2_N1_V2_V1)
-    t6 = -t4
-    t7 = -t2
-    t8 = fadd(libdevice.fmaf(t7, temperature, e2_N1_N2_V1_V2), e2_N1_N2_V1_V2_l)
-    t9 = inverse(temperature)
-    t10 = libdevice.fmaf(t2, s12_N1_V1_l, libdevice.fmaf(t2, s12_N1_V1, -t3))
-    t11 = libdevice.fmaf(fmul(libdevice.fmaf(t7, temperature_l, t8), t9), s12_N1_V1, t10)
-    t12 = fmul(libdevice.fmaf(t6, temperature_l, fadd(libdevice.fmaf(t6, temperature, t3), t11)), t9)
-    t13 = libdevice.fmaf(t4, s4_N2_N1_V2_V1_l, libdevice.fmaf(t4, s4_N2_N1_V2_V1, t5))
-    t14 = -libdevice.fmaf(t12, s4_N2_N1_V2_V1, t13) if t1 else f32(0.0)
-    t15 = t5 if t1 else f32(0.0)
-    t16 = t14 if libdevice.fabsf(t14) < f32(math.inf) else f32(0.0)
-    return t15, t16
+    t6 = fadd(libdevice.fmaf(-t2, temperature, e2_N1_N2_V1_V2), e2_N1_N2_V1_V2_l)
+    t7 = inverse(temperature)
+    t8 = fadd(libdevice.fmaf(t2, s12_N1_V1, -t3), fmul(t2, s12_N1_V1_l))
+    t9 = fadd(t8, fmul(fmul(fsub(t6, fmul(t2, temperature_l)), t7), s12_N1_V1))
+    t10 = fmul(fsub(fadd(libdevice.fmaf(-t4, temperature, t3), t9), fmul(t4, temperature_l)), t7)
+    t11 = fadd(libdevice.fmaf(t4, s4_N2_N1_V2_V1, t5), fmul(t4, s4_N2_N1_V2_V1_l))
+    t12 = -fadd(t11, fmul(t10, s4_N2_N1_V2_V1)) if t1 else f32(0.0)
+    t13 = t5 if t1 else f32(0.0)
+    t14 = t12 if libdevice.fabsf(t12) < f32(math.inf) else f32(0.0)
+    return t13, t14
 
 
 # dtemperature = g*(s11 + s13)
 @core
 def vjp_temperature_f32_dtemperature_core(g, s11, s11_l, s13, s13_l):
     t1 = fadd(s11, s13)
-    t2 = fsub(t1, s11)
-    t3 = fmul(g, t1)
-    t4 = fadd(fadd(fadd(fsub(s11, fsub(t1, t2)), fsub(s13, t2)), s11_l), s13_l)
-    t5 = libdevice.fmaf(g, t4, libdevice.fmaf(g, t1, -t3))
-    return fadd(t3, t5) if libdevice.fabsf(t5) < f32(math.inf) else t3
+    t2 = fmul(g, t1)
+    t3 = fsub(t1, s11)
+    t4 = fmul(g, fadd(fadd(fadd(fsub(s11, fsub(t1, t3)), fsub(s13, t3)), s11_l), s13_l))
+    t5 = fadd(libdevice.fmaf(g, t1, -t2), t4)
+    return fadd(t2, t5) if libdevice.fabsf(t5) < f32(math.inf) else t2
 
 
 # e2[N, N.1, V, V.1] = exp(-m1[N, V] + s4[N.1, N, V.1, V]/temperature)
