@@ -60,8 +60,8 @@ class Figures:
 
     Attributes:
         output: as the manifest calls it.
-        error: the largest in ULP of float32; away from roots where functions are elementwise.
-        beside_roots: whether some entries of rows miss 4 ULP, which they do beside roots only.
+        error: the largest in ULP of float32 away from roots.
+        beside_roots: the largest of rows' entries beside roots that miss 4 ULP; zero where none does.
         instructions: of PTX for an element, as they were issued.
         bytes: that an element reads and writes.
         access: the bytes of the widest read.
@@ -70,7 +70,7 @@ class Figures:
 
     output: str
     error: float
-    beside_roots: bool
+    beside_roots: float
     instructions: int
     bytes: int
     access: int
@@ -147,17 +147,17 @@ def figures(op: Op, kernel: Any) -> list[Figures]:
     rows = is_row_function(op)
     errors = _row_errors(op, kernel) if rows else _errors(op, kernel)
     work = _work(list(_row_calls(op, kernel) if rows else _calls(op, kernel)))
-    return [Figures(output, float(f"{worst:.3g}"), root, *work[output])
+    return [Figures(output, float(f"{worst:.3g}"), float(f"{root:.3g}"), *work[output])
             for output, (worst, root) in errors.items() if output in work]  # fmt: skip
 
 
-def _errors(op: Op, kernel: Any) -> dict[str, tuple[float, bool]]:
+def _errors(op: Op, kernel: Any) -> dict[str, tuple[float, float]]:
     """In the main setting of each variant; the tests look at all others."""
-    found: dict[str, tuple[float, bool]] = {}
+    found: dict[str, tuple[float, float]] = {}
     for case in (c for c in cases(op) if c.base):
         for _, order in case.outputs:
             output, worst = _output(kernel, case, order), measured(kernel, case, "float32", order, 4.0).worst
-            found[output] = max(found.get(output, (0.0, False)), (worst, False))
+            found[output] = max(found.get(output, (0.0, 0.0)), (worst, 0.0))
     return found
 
 
@@ -168,11 +168,11 @@ def _output(kernel: Any, case: Case, order: int) -> str:
     return function.output(swept, order) if order else "value"
 
 
-def _row_errors(op: Op, kernel: Any) -> dict[str, tuple[float, bool]]:
-    found: dict[str, tuple[float, bool]] = {}
+def _row_errors(op: Op, kernel: Any) -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = {}
     for m in certify_cuda_rows.measured(op, kernel):
-        worst, root = found.get(m.output, (0.0, False))
-        found[m.output] = (max(worst, m.error), root or m.beyond > 0)
+        worst, root = found.get(m.output, (0.0, 0.0))
+        found[m.output] = (max(worst, m.error), max(root, m.root))
     return found
 
 
@@ -241,7 +241,8 @@ def certify(config: Config, target: Target) -> Path | None:
         return None
     kernel = simulated(measure.public_kernel(config, target).cuda, Simulator(CAPABILITY, error=1.0))
     outputs = [asdict(f) for f in figures(measure.specification(config, target), kernel)]
-    outputs = [{**o, "error": o["error"] if math.isfinite(o["error"]) else str(o["error"])} for o in outputs]
+    unlimited = [{k: str(o[k]) for k in ("error", "beside_roots") if not math.isfinite(o[k])} for o in outputs]
+    outputs = [o | u for o, u in zip(outputs, unlimited, strict=True)]
     content = {"comment": COMMENT, "kernel": entry["cuda"]["kernel"], "name": target.name, "outputs": outputs}
     place = build_keys.device_certificate(config.out / build_keys.CERTIFICATES / f"{target.name}.json")
     files.write(place, json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,10 @@ from symgen.truth import Truth
 LENGTHS = (3, 33)
 NESTED = 5  # at most, of each axis where loops are nested: ball arithmetic is slow
 BAR = 4.0  # ULP
+SHARE = 0.125  # of an operand: what it takes at most to reach a root that an entry stands beside
+DRAWS = 8  # of the operands that are tried, in every direction
 Exact = tuple[Any, Any]
+Result = tuple[Any, Exact, str, Callable[[], Any]]  # what a kernel gave and should have, a place, and what is by a root
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,9 @@ class Measured:
     Attributes:
         variant: its suffix.
         output: as the manifest calls it.
-        error: the largest, in ULP of the exact entry.
+        error: the largest away from roots, in ULP of the exact entry.
         place: the row where that was.
+        root: the largest beside roots, of entries that miss `BAR`: a share of their operands changes their sign.
         beyond: the share of entries that miss `BAR`.
         coarse: the largest error of these in ULP of the largest entry of their row: beside a root it is small.
         lost: entries that are zero, infinite or NaN and should be normal numbers.
@@ -43,6 +48,7 @@ class Measured:
     output: str
     error: float = 0.0
     place: str = ""
+    root: float = 0.0
     beyond: float = 0.0
     coarse: float = 0.0
     lost: int = 0
@@ -65,7 +71,7 @@ def _of_variant(op: Op, variant: Variant, kernel: Any, dtype: str, lengths: Sequ
     known = next(v for v in kernel._caller.function.variants if v.suffix == variant.suffix).outputs
     tensors = [p.name for p in found if p.role.kind == "tensor"]
     targets = [p.name for p in found if p.name in tensors or (p.role.kind in ARRAYS and f"vjp_{p.name}" in known)]
-    results: dict[str, list[tuple[Any, Exact, str]]] = {}
+    results: dict[str, list[Result]] = {}
     form = np.dtype(ulp.format_of(dtype).dtype)
     for n in (min(n, NESTED) if is_nested(found) else n for n in lengths):
         for batch in batches(op, variant, found, list(problems(op, variant, found, n)), form):
@@ -118,20 +124,39 @@ class Batch:
     def stored(self, place: Place, value: Any) -> Any:
         return np.asarray(value).astype(self.form) if place.role.kind in ARRAYS else value
 
-    def results(self, kernel: Any, targets: Sequence[str]) -> Iterator[tuple[str, list[tuple[Any, Exact, str]]]]:
+    def results(self, kernel: Any, targets: Sequence[str]) -> Iterator[tuple[str, list[Result]]]:
         """The value (without a name) and the gradients: entries of each sample, or of all, with what they should be."""
         each = zip(self.rows, self.cotangents, self.samples, strict=True)
         exact = [self._truth(r, g, s, targets) for r, g, s in each]
         called = self.called(kernel)
         labels = [s.place for s in self.samples]
-        yield "", list(zip(self._each(called.value()), [e[0] for e in exact], labels, strict=True))
+
+        def roots(name: str) -> list[Callable[[], Any]]:
+            return [functools.partial(self._beside_roots, [k], name) for k in range(len(self.samples))]
+
+        yield "", list(zip(self._each(called.value()), [e[0] for e in exact], labels, roots(""), strict=True))
         for place in (p for p in self.found if p.name in targets):
             got = called.gradient(self.cotangent, place.name)
             wanted = [e[1][place.name] for e in exact]
             if place.shared:
-                yield place.name, [(got, _total(wanted), f"the sum over {len(wanted)} rows")]
+                beside = functools.partial(self._beside_roots, range(len(self.samples)), place.name)
+                yield place.name, [(got, _total(wanted), f"the sum over {len(wanted)} rows", beside)]
             else:
-                yield place.name, list(zip(self._each(got), wanted, labels, strict=True))
+                yield place.name, list(zip(self._each(got), wanted, labels, roots(place.name), strict=True))
+
+    def _beside_roots(self, samples: Sequence[int], name: str) -> Any:
+        """Which entries of a result, summed over samples, change their sign where operands move by a share."""
+        found = np.array([sum(self._moved(k, name, draw) for k in samples) for draw in range(-2, DRAWS)])
+        return (np.min(found, axis=0) < 0) & (np.max(found, axis=0) > 0)
+
+    def _moved(self, k: int, name: str, draw: int) -> Any:
+        """The exact result of a sample whose operands have all grown or shrunk by the share, or at random."""
+        rng, row = np.random.default_rng((k, draw + 2)), self.rows[k]
+        moved = {p.name: np.asarray(row[p.name], np.float64) for p in self.found if p.role.kind == "tensor"}
+        for n, v in moved.items():
+            moved[n] = v * (1 + SHARE * (rng.uniform(-1, 1, v.shape) if draw >= 0 else 2.0 * draw + 3))
+        value, gradients = self._truth({**row, **moved}, self.cotangents[k], self.samples[k], [name] if name else [])
+        return np.ravel((gradients[name] if name else value)[0])
 
     def called(self, kernel: Any) -> Call:
         """The call of all samples."""
@@ -183,9 +208,9 @@ def _total(terms: Sequence[Exact]) -> Exact:
     return high, np.apply_along_axis(math.fsum, 0, np.concatenate([parts, -high[None]]))
 
 
-def _summary(suffix: str, output: str, results: Sequence[tuple[Any, Exact, str]], dtype: str) -> Measured:
-    worst, place, coarse, beyond, lost, count = 0.0, "", 0.0, 0, 0, 0
-    for got, exact, label in results:
+def _summary(suffix: str, output: str, results: Sequence[Result], dtype: str) -> Measured:
+    worst, place, root, coarse, beyond, lost, count = 0.0, "", 0.0, 0.0, 0, 0, 0
+    for got, exact, label, beside_roots in results:
         high, low = (np.ravel(v) for v in exact)
         values, finite = np.ravel(got).astype(np.float64), np.isfinite(high)
         form = ulp.format_of(dtype)
@@ -198,7 +223,12 @@ def _summary(suffix: str, output: str, results: Sequence[tuple[Any, Exact, str]]
             unit = float(np.spacing(np.float32(np.abs(high[finite]).max(initial=0.0))))
             rough = np.where((errors > BAR) | (finite & ~sized), np.abs(values - high) / unit, 0.0)
         lost += int(np.count_nonzero(normal & ((values == 0) | ~np.isfinite(values))))
-        count, beyond, coarse = count + len(high), beyond + int(np.sum(errors > BAR)), max(coarse, float(rough.max()))
+        missed = errors > BAR
+        count, beyond, coarse = count + len(high), beyond + int(np.sum(missed)), max(coarse, float(rough.max()))
+        if missed.any():
+            beside = missed & beside_roots()
+            root = max(root, float(errors[beside].max(initial=0.0)))
+            errors = np.where(beside, 0.0, errors)
         if errors.max() > worst:
             worst, place = float(errors.max()), label
-    return Measured(suffix, output, worst, place, beyond / max(count, 1), coarse, lost)
+    return Measured(suffix, output, worst, place, root, beyond / max(count, 1), coarse, lost)

@@ -22,7 +22,8 @@ Flag = Annotated[bool, Parameter(negative=(), show_default=False)]
 LISTED_DTYPES, LISTED_OUTPUTS, NOT_MEASURED = ("float32", "float64"), ("value", "grad", "grad2"), "not measured"
 NO_CUDA = "no CUDA kernels"
 DEVICE_COLUMNS = {"output": "output", "error": "error (ULP)", "instructions": "instructions", "bytes": "bytes",
-                  "access": "bytes at once", "registers": "registers"}  # fmt: skip
+                  "access": "bytes at once", "registers": "registers",
+                  "beside_roots": "beside roots (ULP)"}  # fmt: skip
 Stage = Literal["load", "lower", "recognize", "stabilize", "schedule", "code"]
 
 

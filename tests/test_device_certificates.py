@@ -13,7 +13,7 @@ from symgen.certify_cuda import COMMENT
 from symgen.files import UserError
 from symgen.resources import PACKAGE
 
-ROW = {"output": "value", "error": 1.9, "beside_roots": False, "instructions": 26, "bytes": 8, "access": 16,
+ROW = {"output": "value", "error": 1.9, "beside_roots": 0.0, "instructions": 26, "bytes": 8, "access": 16,
        "registers": 23}  # fmt: skip
 
 
@@ -21,8 +21,8 @@ def test_a_card_tells_what_was_measured():
     (name, text), = measured({"cuda": [ROW, {**ROW, "output": "other"}]}, {"value": "f"})
     assert name == "CUDA float32"
     assert text == "$f$ 1.900 ULP, 26 instructions, 8 bytes in accesses of 16, 23 registers"
-    assert measured({"cuda": [{**ROW, "registers": None, "beside_roots": True}]}, {"value": "f"})[0][1] == (
-        "$f$ 1.900 ULP beside roots, 26 instructions, 8 bytes in accesses of 16"
+    assert measured({"cuda": [{**ROW, "registers": None, "beside_roots": 127.0}]}, {"value": "f"})[0][1] == (
+        "$f$ 1.900 ULP, 127 beside roots, 26 instructions, 8 bytes in accesses of 16"
     )
     assert measured(None, {"value": "f"}) == []
 
@@ -70,6 +70,6 @@ def test_a_list_tells_what_was_measured_of_the_kernels_that_there_are(monkeypatc
     assert cli_show.list_functions(cuda=True) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 4
-    assert lines[0].split() == ["relu", "value", "1.9", "26", "8", "16", "23"]
+    assert lines[0].split() == ["relu", "value", "1.9", "26", "8", "16", "23", "0"]
     with pytest.raises(UserError, match="two lists"):
         cli_show.list_functions(cuda=True, accuracy=True)

@@ -38,7 +38,9 @@ def measured(certificate: Mapping[str, Any] | None, outputs: Mapping[str, str]) 
 
 
 def _figures(row: Mapping[str, Any]) -> str:
-    parts = [f"{ulp(float(row['error']))} ULP{' beside roots' if row.get('beside_roots') else ''}"]
+    parts = [f"{ulp(float(row['error']))} ULP"]
+    if row.get("beside_roots"):
+        parts.append(f"{ulp(float(row['beside_roots']))} beside roots")
     if "instructions" in row:
         parts += [f"{row['instructions']} instructions", f"{row['bytes']} bytes in accesses of {row['access']}"]
     if row.get("registers"):

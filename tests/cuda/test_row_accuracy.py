@@ -7,12 +7,18 @@ import pytest
 
 import symgen.functional as F
 from benchmarks.gpu_calls import drawn, layout, settings
-from symgen.certify_cuda_rows import BAR, measured
+from symgen.certify_cuda_rows import BAR, Batch, _summary, measured
 from symgen.cuda_contract import generated
+from symgen.rows.derive import places
+from symgen.rows.samples import Problem
 from tests.rows.hard import OPS
 
-# entries that miss the bar stand beside a root: next to the largest entry of their row the error is nothing
+# entries that miss the bar stand beside a root, where a share of the operands changes their sign: next to the largest
+# entry of their row the error is nothing
 BESIDE_ROOTS = 0.1
+# What is left of a difference that is zero for a whole box within another, a hundred-millionth of its terms; and what a
+# row told apart with confidence leaves its other entries. README.md says so.
+AWAY = {"giou_loss": 5.5, "info_nce_loss": np.inf}
 NEXT_TO_THE_LARGEST = 1.0
 # beside the root of a derivative the largest entry of a row may be small, too; so it is where a norm of any order,
 # whose powers are exponentials of logarithms, has one entry that leaves the others little
@@ -37,7 +43,8 @@ def test_values_and_gradients_keep_their_bar_on_hard_rows(rows, executed):
         if m.variant.endswith(variant):
             assert m.coarse <= bound, m
             continue
-        assert m.output != "value" or m.error <= BAR, m
+        assert m.error <= AWAY.get(rows, BAR), m
+        assert m.output != "value" or m.root == 0, m
         assert m.beyond <= BESIDE_ROOTS, m
         assert m.coarse <= SMALL_ROWS.get(rows, NEXT_TO_THE_LARGEST), m
 
@@ -81,6 +88,21 @@ def test_rows_of_large_and_of_small_numbers(rows, size, dtype, device_array, exe
         largest = size_of.max(axis=-1, keepdims=True) if true.ndim else size_of
         last = np.spacing(np.maximum(size_of, 1e-2 * largest)[known].astype(dtype))
         assert (np.abs(one[known] - true[known]) <= BAR * last).all()
+
+
+def test_beside_a_root_stands_what_a_share_of_the_operands_gives_another_sign():
+    """The derivative of gelu has a root at -0.7518: beside it are -0.75 and -0.7, not -0.5, where a miss is one."""
+    op = OPS["geglu"]
+    x = np.array([[2.0, 2.0, 2.0], [-0.75, -0.7, -0.5]])
+    problem = Problem("here", {"x": x}, {"C": 3}, np.ones(3))
+    batch = Batch(op, op.variants[0], places(op, op.variants[0]), [problem], np.dtype("f4"))
+    assert batch._beside_roots([0], "x").tolist() == [False, False, False, True, True, False]
+    exact = batch._truth(batch.rows[0], batch.cotangents[0], problem, ["x"])[1]["x"]
+    wrong = (np.asarray(exact[0]) * (1 + 1e-6)).astype(np.float32)
+    found = _summary("", "vjp", [(wrong, exact, "here", lambda: batch._beside_roots([0], "x"))], "float32")
+    assert found.error > BAR
+    assert found.root > BAR
+    assert found.beyond == 1.0
 
 
 @pytest.mark.parametrize("gated", ["glu", "swiglu", "geglu"])
