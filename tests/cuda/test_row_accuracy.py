@@ -23,12 +23,9 @@ NEXT_TO_THE_LARGEST = 1.0
 # beside the root of a derivative the largest entry of a row may be small, too; so it is where a norm of any order,
 # whose powers are exponentials of logarithms, has one entry that leaves the others little
 SMALL_ROWS = {"geglu": 8.0, "normalize": 8.0}
-# A known miss: powers of an order other than 1 and 2 are rounded to float32, and the difference of two distances, or of
-# their gradients, is no better than these are; README.md says so.
-ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 3500.0)}
-# below 1e-18 what this divides by leaves the range; of the others nearly all cancels
-TOO_SMALL = {"cosine_similarity", "logmeanexp", "triplet_margin_loss"}
-TOO_LARGE = {"giou_loss", "info_nce_loss", "multilabel_margin_loss"}  # areas, products of rows and sums of all pairs
+# A known miss: powers of an order other than 1 and 2 know 30 bits, and the difference of two gradients of distances is
+# no better than these are; README.md says so.
+ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 40.0)}
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
 
