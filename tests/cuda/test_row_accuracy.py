@@ -26,6 +26,9 @@ SMALL_ROWS = {"geglu": 8.0, "normalize": 8.0}
 # A known miss: powers of an order other than 1 and 2 know 30 bits, and the difference of two gradients of distances is
 # no better than these are; README.md says so.
 ANY_ORDER = {"triplet_margin_loss": ("_p_ne_1", 40.0)}
+# below 1e-18 what this divides by leaves the range; of the others nearly all cancels
+TOO_SMALL = {"cosine_similarity", "logmeanexp", "triplet_margin_loss"}
+TOO_LARGE = {"giou_loss", "info_nce_loss", "multilabel_margin_loss"}  # areas, products of rows and sums of all pairs
 LONG = {"triplet_margin_loss": (3,)}  # of many variants
 
 
