@@ -21,7 +21,12 @@ def value_scalar(x):
     return (6.0 if 6.0 < t2 else t2) / 6.0
 
 
-value_scalar32 = value_scalar
+@core
+def value_scalar32(x):
+    x = np.float64(x)
+    t1 = x + 3.0
+    t2 = 0.0 if t1 < 0.0 else t1
+    return (6.0 if 6.0 < t2 else t2) * 0.16666666666666666
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/6
@@ -31,7 +36,10 @@ def grad_scalar(x):
     return x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) / 6.0
 
 
-grad_scalar32 = grad_scalar
+@core
+def grad_scalar32(x):
+    x = np.float64(x)
+    return x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) * 0.16666666666666666
 
 
 # 0
@@ -55,7 +63,14 @@ def value_and_grad_scalar(x):
     return t3, t4
 
 
-value_and_grad_scalar32 = value_and_grad_scalar
+@core
+def value_and_grad_scalar32(x):
+    x = np.float64(x)
+    t1 = x + 3.0
+    t2 = 0.0 if t1 < 0.0 else t1
+    t3 = (6.0 if 6.0 < t2 else t2) * 0.16666666666666666
+    t4 = x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) * 0.16666666666666666
+    return t3, t4
 
 
 @loop

@@ -45,7 +45,7 @@ def value_scalar32(x):
     x = np.float64(x)
     t1 = x + 3.0
     t2 = 0.0 if t1 < 0.0 else t1
-    return 0.0 if x < -1024.0 else x * (6.0 if 6.0 < t2 else t2) / 6.0
+    return 0.0 if x < -1024.0 else x * (6.0 if 6.0 < t2 else t2) * 0.16666666666666666
 
 
 # -inf to -899.513: 0.0, which the function has reached to the last bit
@@ -77,8 +77,8 @@ def grad_scalar32(x):
     x = np.float64(x)
     t1 = x + 3.0
     t2 = 0.0 if t1 < 0.0 else t1
-    t3 = (x * (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) + (6.0 if 6.0 < t2 else t2)) / 6.0
-    return x if x != x else 0.0 if x < -1024.0 else t3 if x < 1305.1500244140625 else 1.0
+    t3 = x * (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) + (6.0 if 6.0 < t2 else t2)
+    return x if x != x else 0.0 if x < -1024.0 else t3 * 0.16666666666666666 if x < 1305.1500244140625 else 1.0
 
 
 # (0 if 6 <= first_max(0, x + 3) else (0 if 0 >= x + 3 else 1))/3
@@ -88,7 +88,10 @@ def grad2_scalar(x):
     return x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) / 3.0
 
 
-grad2_scalar32 = grad2_scalar
+@core
+def grad2_scalar32(x):
+    x = np.float64(x)
+    return x if x != x else (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) * 0.3333333333333333
 
 
 # Together, so that what they share is computed once.
@@ -130,9 +133,9 @@ def value_and_grad_scalar32(x):
     t2 = x + 3.0
     t3 = 0.0 if t2 < 0.0 else t2
     t4 = 6.0 if 6.0 < t3 else t3
-    t5 = (x * (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) + t4) / 6.0 if x < 1305.1500244140625 else 1.0
-    t6 = 0.0 if t1 else x * t4 / 6.0
-    t7 = x if x != x else 0.0 if t1 else t5
+    t5 = (x * (0.0 if 3.0 <= x else 0.0 if x <= -3.0 else 1.0) + t4) * 0.16666666666666666
+    t6 = 0.0 if t1 else x * t4 * 0.16666666666666666
+    t7 = x if x != x else 0.0 if t1 else t5 if x < 1305.1500244140625 else 1.0
     return t6, t7
 
 

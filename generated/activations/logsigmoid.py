@@ -88,7 +88,7 @@ def grad2_scalar32(x):
     x = np.float64(x)
     t1 = exp_short(-abs(x))
     t2 = 1.0 + t1
-    return -((1.0 if 0.0 <= -x else t1) / t2 * ((1.0 if 0.0 <= x else t1) / t2))
+    return -((1.0 if 0.0 <= -x else t1) * (1.0 if 0.0 <= x else t1)) / (t2 * t2)
 
 
 # Together, so that what they share is computed once.

@@ -67,7 +67,7 @@ def grad_scalar32(x):
     x = np.float64(x)
     t1 = exp_short(-abs(x))
     t2 = 1.0 + t1
-    return (1.0 if 0.0 <= -x else t1) / t2 * ((1.0 if 0.0 <= x else t1) / t2)
+    return (1.0 if 0.0 <= -x else t1) * (1.0 if 0.0 <= x else t1) / (t2 * t2)
 
 
 # -inf to -6.25977e-221: sigmoid(-x)**2*sigmoid(x) - sigmoid(-x)*sigmoid(x)**2 (halved)
@@ -127,8 +127,8 @@ def grad2_scalar32(x):
     t2 = expm1_short(abs(t1) * -2.0)
     t3 = exp_short(-abs(x))
     t4 = 1.0 + t3
-    t5 = math.copysign(-t2 / (2.0 + t2), t1) * ((1.0 if 0.0 <= -x else t3) / t4)
-    return -(t5 * ((1.0 if 0.0 <= x else t3) / t4))
+    t5 = -(math.copysign(-t2 / (2.0 + t2), t1) * (1.0 if 0.0 <= -x else t3) * (1.0 if 0.0 <= x else t3))
+    return t5 / (t4 * t4)
 
 
 # Together, so that what they share is computed once.
@@ -159,10 +159,12 @@ def value_and_grad_scalar(x):
 def value_and_grad_scalar32(x):
     x = np.float64(x)
     t1 = exp_short(-abs(x))
-    t2 = 1.0 + t1
-    t3 = (1.0 if 0.0 <= x else t1) / t2
-    t4 = (1.0 if 0.0 <= -x else t1) / t2 * t3
-    return t3, t4
+    t2 = 1.0 if 0.0 <= x else t1
+    t3 = 1.0 + t1
+    t4 = 1.0 / (t3 * t3)
+    t5 = t2 * t3 * t4
+    t6 = (1.0 if 0.0 <= -x else t1) * t2 * t4
+    return t5, t6
 
 
 @loop

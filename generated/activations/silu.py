@@ -104,9 +104,9 @@ def grad_scalar(x):
 def grad_scalar32(x):
     x = np.float64(x)
     t1 = exp_short(-abs(x))
-    t2 = 1.0 + t1
-    t3 = (1.0 if 0.0 <= x else t1) / t2
-    t4 = x * ((1.0 if 0.0 <= -x else t1) / t2) * t3 + t3
+    t2 = 1.0 if 0.0 <= x else t1
+    t3 = 1.0 + t1
+    t4 = (x * (1.0 if 0.0 <= -x else t1) * t2 + t2 * t3) / (t3 * t3)
     t5 = x - -1.2784645427610737
     t6 = fma(fma(1.0143197055058745e-06, t5, -3.138170295402185e-06), t5, -2.9109900971236042e-05)
     t7 = fma(fma(fma(t6, t5, -4.066633095530139e-05), t5, 0.0001856041086324171), t5, 0.0007984704994148852)
@@ -225,11 +225,11 @@ def grad2_scalar32(x):
     t2 = exp(-t1)
     t3 = t2 + 1.0
     t4 = (2.0 - t1 + (t1 + 2.0) * t2) * t2 / (t3 * t3 * t3)
-    t5 = 1.0 + t2
-    t6 = (1.0 if 0.0 <= -x else t2) / t5
-    t7 = x * t6
-    t8 = (1.0 if 0.0 <= x else t2) / t5
-    t9 = (t6 - t7 * t8) * t8 + (t7 + 1.0) * t6 * t8
+    t5 = 1.0 if 0.0 <= -x else t2
+    t6 = 1.0 + t2
+    t7 = x * t5
+    t8 = 1.0 if 0.0 <= x else t2
+    t9 = ((t5 * t6 - t7 * t8) * t8 + (t7 + t6) * t5 * t8) / (t6 * t6 * t6)
     t10 = t4 if x < -0.0009765625 else t9 if x < 0.0010835638968273997 else t4 if x < 725407170560.0 else 0.0
     return x if x != x else 0.0 if x < -725407170560.0 else t10
 

@@ -149,7 +149,7 @@ def grad2_scalar32_threshold_none(x, beta, threshold):
     t1 = beta * x
     t2 = exp_short(-abs(t1))
     t3 = 1.0 + t2
-    return beta * ((1.0 if 0.0 <= -t1 else t2) / t3) * ((1.0 if 0.0 <= t1 else t2) / t3)
+    return beta * (1.0 if 0.0 <= -t1 else t2) * (1.0 if 0.0 <= t1 else t2) / (t3 * t3)
 
 
 # -sigmoid(-beta*x)*softplus(beta*x)/beta**2 - sigmoid(beta*x)*softplus(-beta*x)/beta**2 (annihilating)
@@ -679,7 +679,7 @@ def grad2_scalar32_threshold_given(x, beta, threshold):
     t2 = -t1
     t3 = exp_short(-abs(t1))
     t4 = 1.0 + t3
-    t5 = beta * ((1.0 if 0.0 <= t2 else t3) / t4) * ((1.0 if 0.0 <= t1 else t3) / t4)
+    t5 = beta * (1.0 if 0.0 <= t2 else t3) * (1.0 if 0.0 <= t1 else t3) / (t4 * t4)
     return 0.0 if threshold < t1 or threshold == t1 and 0.0 < fma(beta, x, t2) else t5
 
 

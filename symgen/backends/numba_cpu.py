@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from symgen.backends.numba_loops import FAR, NEAR, PARAM, PRECISIONS, QUICK, TENSOR, WALKED, Loop, Precision, Total
+from symgen.backends.one_division import once_divided
 from symgen.backends.python_text import (
     AND,
     ATOM,
@@ -255,6 +256,8 @@ def _cores(module: ModuleText, variant: VariantText, name: str, parts: list[Outp
     for precision in PRECISIONS:
         graphs = (p.f64 if precision.name == "f64" else p.f32 for p in parts)
         results = tuple(r for graph in graphs for r in graph.results)
+        if precision.name == "f32" and sum(a.role in WALKED for a in module.arguments) == 1:
+            results = once_divided(results)
         full = function_name(name, precision.core, variant.suffix)
         twin = near(results, precision.name == "f32")
         twins = [] if twin is None else [(f"{full}{NEAR}", twin[0]), (f"{full}{FAR}", (twin[1],))]
