@@ -79,7 +79,7 @@ class Device(Emulated):
         self.launched: tuple[str, str] = ("", "")
         self.kernels: set[tuple[str, str]] = set()
 
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any], room: int = 0) -> None:
         mirrors: dict[int, Mirror] = {}
         for view in (a for a in arguments if isinstance(a, View)):
             memory = memory_of(view)
@@ -87,7 +87,7 @@ class Device(Emulated):
         moved = [mirrors[_address(memory_of(a))].view(a) if isinstance(a, View) else a for a in arguments]
         self.launched = (kernel.py_func.__module__, kernel.py_func.__name__)
         self.kernels.add(self.launched)
-        cuda_launch.launch(kernel, blocks, stream, moved)
+        cuda_launch.launch(kernel, blocks, stream, moved, room)
         importlib.import_module("numba.cuda").synchronize()
         for mirror in mirrors.values():
             mirror.fetch(kernel.py_func.__name__)

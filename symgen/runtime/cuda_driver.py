@@ -41,9 +41,9 @@ class Driver:
         """What can be asked of arrays like this one."""
         return library_of(model)
 
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any], room: int = 0) -> None:
         """Run a kernel on a stream, given by its address; 0 is the default stream."""
-        cuda_launch.launch(kernel, blocks, stream, arguments)
+        cuda_launch.launch(kernel, blocks, stream, arguments, room)
 
     def launch_once(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
         """The same for one whose results depend on nothing but its numbers."""
@@ -54,7 +54,8 @@ class Driver:
         cuda = importlib.import_module("numba.cuda")
         (cuda.external_stream(stream) if stream else cuda.default_stream()).synchronize()
 
-    def prepared(self, kernel: Any, blocks: int, arguments: Sequence[Any], sources: Sequence[tuple[int, int]]) -> Run:
+    def prepared(self, kernel: Any, blocks: int, arguments: Sequence[Any], sources: Sequence[tuple[int, int]],
+                 room: int = 0) -> Run:
         """A launch that can be made again for other arrays.
 
         Args:
@@ -62,6 +63,7 @@ class Driver:
             blocks: of the grid.
             arguments: views of arrays, and numbers.
             sources: of each view the place of its array, and how many bytes it begins behind that array's start.
+            room: as in `cuda_launch.Compiled.launch`.
         """
         found = cuda_launch.compiled(kernel, tuple(map(cuda_launch.argument_type, arguments)))
         own = [w for a in arguments for w in cuda_launch.words(a)]
@@ -75,7 +77,7 @@ class Driver:
                 parameters = cuda_launch.Parameters(own)
             for at, place, offset in moved:
                 parameters.words[at] = addresses[place] + offset
-            found.launch(blocks, cuda_launch.stream_of(stream), parameters)
+            found.launch(blocks, cuda_launch.stream_of(stream), parameters, room)
             idle.append(parameters)
 
         return run
@@ -90,11 +92,12 @@ class Emulated(Driver):
     def wait(self, stream: int) -> None:
         """Whatever was launched is done."""
 
-    def prepared(self, kernel: Any, blocks: int, arguments: Sequence[Any], sources: Sequence[tuple[int, int]]) -> Run:
+    def prepared(self, kernel: Any, blocks: int, arguments: Sequence[Any], sources: Sequence[tuple[int, int]],
+                 room: int = 0) -> Run:
         def run(stream: int, arrays: Sequence[Any], addresses: Sequence[int]) -> None:
             at = iter(sources)
             moved = [_moved(a, *next(at), arrays, addresses) if isinstance(a, View) else a for a in arguments]
-            self.launch(kernel, blocks, stream, moved)
+            self.launch(kernel, blocks, stream, moved, room)
 
         return run
 

@@ -90,31 +90,34 @@ class Compiled:
         handle: the driver's, as its bindings have it.
         name: for messages.
         threads: of a block.
+        shared: bytes of a block's memory that it keeps something in.
     """
 
-    def __init__(self, handle: Any, name: str, threads: int = THREADS) -> None:
-        self.name, self.threads = name, threads
+    def __init__(self, handle: Any, name: str, threads: int = THREADS, shared: int = 0) -> None:
+        self.name, self.threads, self.shared = name, threads, shared
         self._handle, self._launch = handle, driver().cuLaunchKernel
 
-    def launch(self, blocks: int, stream: Any, parameters: Parameters) -> None:
+    def launch(self, blocks: int, stream: Any, parameters: Parameters, room: int = 0) -> None:
         """Run it.
 
         Args:
             blocks: of the grid.
             stream: as the bindings have it.
             parameters: of the kernel.
+            room: bytes that a block which keeps something takes at least, so that fewer are at work at a time.
 
         Raises:
             LaunchError: the driver refuses.
         """
-        said = self._launch(self._handle, blocks, 1, 1, self.threads, 1, 1, 0, stream, parameters.address, 0)[0]
+        more = max(room - self.shared, 0) if self.shared else 0
+        arguments = (self._handle, blocks, 1, 1, self.threads, 1, 1, more, stream, parameters.address, 0)
+        said = self._launch(*arguments)[0]
         if said:
-            self._refused(blocks, stream, parameters, said)
+            self._refused(arguments, said)
 
-    def _refused(self, blocks: int, stream: Any, parameters: Parameters, said: Any) -> None:
+    def _refused(self, arguments: tuple[Any, ...], said: Any) -> None:
         if int(said) == NO_CONTEXT:  # in a thread that has used no device
             importlib.import_module("numba.cuda").current_context()
-            arguments = (self._handle, blocks, 1, 1, self.threads, 1, 1, 0, stream, parameters.address, 0)
             said = self._launch(*arguments)[0]
         if said:
             raise LaunchError(f"{self.name}: the CUDA driver refused to run it: {said.name}")
@@ -138,7 +141,9 @@ def compiled(kernel: Any, signature: tuple[Any, ...]) -> Compiled:
     made = kernel.compile(signature)
     made.bind()
     handle = driver().CUfunction(int(made._codelibrary.get_cufunc().handle))
-    return Compiled(handle, f"{kernel.py_func.__module__}.{kernel.py_func.__name__}", threads_of(kernel))
+    name = f"{kernel.py_func.__module__}.{kernel.py_func.__name__}"
+    shared = driver().cuFuncGetAttribute(driver().CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, handle)[1]
+    return Compiled(handle, name, threads_of(kernel), int(shared))
 
 
 @functools.lru_cache(maxsize=64)
@@ -147,7 +152,7 @@ def stream_of(address: int) -> Any:
     return driver().CUstream(address)
 
 
-def launch(kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
-    """Run a kernel on views of arrays and on numbers."""
+def launch(kernel: Any, blocks: int, stream: int, arguments: Sequence[Any], room: int = 0) -> None:
+    """Run a kernel on views of arrays and on numbers; see `Compiled.launch`."""
     found = compiled(kernel, tuple(map(argument_type, arguments)))
-    found.launch(blocks, stream_of(stream), Parameters([w for a in arguments for w in words(a)]))
+    found.launch(blocks, stream_of(stream), Parameters([w for a in arguments for w in words(a)]), room)

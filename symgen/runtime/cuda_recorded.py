@@ -157,7 +157,7 @@ class Recorder(Driver):
     driver: Driver
     given: Sequence[Any]
     made: list[Made] = field(default_factory=list)
-    launches: list[tuple[Any, int, Sequence[Any]]] = field(default_factory=list)
+    launches: list[tuple[Any, int, Sequence[Any], int]] = field(default_factory=list)
     found: Library | None = None
     streams: set[int] = field(default_factory=set)
 
@@ -177,9 +177,9 @@ class Recorder(Driver):
 
         return replace(found, like=like, new=new)
 
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
-        self.driver.launch(kernel, blocks, stream, arguments)
-        self.launches.append((kernel, blocks, arguments))
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any], room: int = 0) -> None:
+        self.driver.launch(kernel, blocks, stream, arguments, room)
+        self.launches.append((kernel, blocks, arguments, room))
 
     def launch_once(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any]) -> None:
         """Run a kernel whose results are the same for all calls of a kind: they are kept, and it never runs again."""
@@ -207,14 +207,14 @@ class Recorder(Driver):
             return None
         try:
             places = self._places(result)
-            sources = [self._sources(library, arguments) for _, _, arguments in self.launches]
+            sources = [self._sources(library, arguments) for _, _, arguments, _ in self.launches]
         except StopIteration:
             return None
         for stream in self.streams:  # what is kept may be used on others
             self.driver.wait(stream)
         moves, makes = self._arranged(library, set(_flat(places)))
-        runs = [self.driver.prepared(kernel, blocks, arguments, [_moved(moves, s) for s in found])
-                for (kernel, blocks, arguments), found in zip(self.launches, sources, strict=True)]  # fmt: skip
+        runs = [self.driver.prepared(kernel, blocks, arguments, [_moved(moves, s) for s in found], room)
+                for (kernel, blocks, arguments, room), found in zip(self.launches, sources, strict=True)]  # fmt: skip
         return Recording(library, makes, tuple(runs), _placed(moves, places))
 
     def _places(self, result: Any) -> Any:

@@ -29,6 +29,8 @@ from .rows import DIFFERENTIABLE, RowCaller, _axis, _renamed, defaults, select
 
 SHORT: Final = 1024  # entries of a row that a warp takes by itself
 WARPS: Final = THREADS // 32
+# bytes that a block of warps with long rows takes at least: as many rows as are at work at a time fit into the cache
+ROOM: Final = 28 * 1024
 
 
 @dataclass
@@ -261,7 +263,8 @@ class DeviceRows(Launcher):
         kernel = self._kernel([*name, team, "wide" if wide else ""])
         sizes = [np.uint32(v) for v in (call.rows, call.n, call.inner)]
         blocks = -(-call.rows // (threads_of(kernel) // 32)) if team == "warp" else call.rows
-        self._driver.launch(kernel, blocks, call.stream, [*operands, *sizes])
+        room = ROOM if team == "warp" and call.n > SHORT // 2 else 0
+        self._driver.launch(kernel, blocks, call.stream, [*operands, *sizes], room)
 
     def _in_phases(self, call: DeviceRowCall, phases: Phases, kernel: Any, operands: Sequence[Any]) -> None:
         """Run a kernel phase by phase, with memory for what later ones take from earlier ones."""

@@ -44,7 +44,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Device:
     cuda: Any = ModuleType("numba.cuda")
     cuda.to_device, cuda.synchronize = lambda a: Copy(a.copy()), lambda: None
     monkeypatch.setitem(sys.modules, "numba.cuda", cuda)
-    monkeypatch.setattr(cuda_launch, "launch", lambda kernel, blocks, stream, views: kernel.twice(*views))
+    monkeypatch.setattr(cuda_launch, "launch", lambda kernel, blocks, stream, views, room: kernel.twice(*views))
     return Device()
 
 

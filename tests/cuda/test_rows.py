@@ -13,7 +13,7 @@ from symgen.certify_rows import Call
 from symgen.cuda_contract import generated
 from symgen.rows.derive import places
 from symgen.rows.samples import problems
-from symgen.runtime.cuda_rows import SHORT
+from symgen.runtime.cuda_rows import ROOM, SHORT
 from tests.rows.hard import OPS
 
 ROUNDING = 2.0**-24
@@ -118,6 +118,21 @@ def test_vectors_give_what_single_entries_give(rows, executed, monkeypatch):
     wide = {k for k in launched if k.endswith("_wide")}
     assert wide
     assert {k.removesuffix("_wide") for k in wide} <= launched
+
+
+def test_long_rows_of_warps_ask_for_room(device_array, simulated, monkeypatch):
+    """What is read again has to fit into the cache, for all rows that are at work at a time; short ones do anyway."""
+    kernel, asked = simulated("softmax", (9, 0)), []
+    launch = type(kernel._driver).launch
+
+    def launching(self, kernel, blocks, stream, arguments, room=0):
+        asked.append(room)
+        return launch(self, kernel, blocks, stream, arguments, room)
+
+    monkeypatch.setattr(type(kernel._driver), "launch", launching)
+    for n in (512, 513, 1024, 1025):
+        kernel(device_array(logits(2, n)))
+    assert asked == [0, ROOM, ROOM, 0]
 
 
 @pytest.mark.parametrize("team", ["warp", "block"])

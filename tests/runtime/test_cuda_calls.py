@@ -35,7 +35,7 @@ class Fake(Emulated):
     def __init__(self) -> None:
         self.told: list[tuple[str, int, list[tuple[int, int]]]] = []
 
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Any) -> None:
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Any, room: int = 0) -> None:
         views = [(id(a.owner), a.address) for a in arguments if isinstance(a, View)]
         self.told.append((kernel, stream, views))
 
@@ -86,6 +86,15 @@ def test_a_launch_hands_the_driver_pointers_to_its_parameters(monkeypatch):
     assert driven.seen == [(77, 3, 1, 1, 256, 1, 1, 0, 9, 10, 2**63, 12)]
 
 
+def test_blocks_that_keep_something_take_the_room_that_is_asked_for(monkeypatch):
+    """Its own memory counts, and one that keeps nothing reads nothing again."""
+    driven = Driven([0, 0, 0])
+    monkeypatch.setattr(cuda_launch, "driver", lambda: driven)
+    for own in (0, 16384, 32768):
+        Compiled(77, "m.k", 128, own).launch(3, 9, Parameters([1, 2, 3]), 28672)
+    assert [(s[4], s[7]) for s in driven.seen] == [(128, 0), (128, 12288), (128, 0)]
+
+
 def test_what_the_driver_refuses_is_said(monkeypatch):
     monkeypatch.setattr(cuda_launch, "driver", lambda: Driven([1]))
     with pytest.raises(LaunchError, match=r"m\.k: the CUDA driver refused to run it: CUDA_ERROR_INVALID_VALUE"):
@@ -105,7 +114,7 @@ def test_a_prepared_launch_takes_other_addresses(monkeypatch):
     ran: list[tuple[int, int, list[int]]] = []
     monkeypatch.setattr(cuda_launch, "argument_type", type)
     monkeypatch.setattr(cuda_launch, "compiled", lambda kernel, signature: SimpleNamespace(
-        launch=lambda blocks, stream, own: ran.append((blocks, stream, list(own.words)))))  # fmt: skip
+        launch=lambda blocks, stream, own, room: ran.append((blocks, stream, list(own.words)))))  # fmt: skip
     monkeypatch.setattr(cuda_launch, "stream_of", lambda address: address)
     array = Array(0x1000)
     run = Driver().prepared("k", 2, [view(array, 8), np.uint32(7), view(array).all_equal(8)], [(1, 8), (0, 0)])
