@@ -126,7 +126,8 @@ def test_long_rows_of_warps_ask_for_room(device_array, simulated, monkeypatch):
     launch = type(kernel._driver).launch
 
     def launching(self, kernel, blocks, stream, arguments, room=0):
-        asked.append(room)
+        if kernel.py_func.__name__.startswith("value"):
+            asked.append(room)
         return launch(self, kernel, blocks, stream, arguments, room)
 
     monkeypatch.setattr(type(kernel._driver), "launch", launching)
