@@ -140,10 +140,9 @@ def compiled(kernel: Any, signature: tuple[Any, ...]) -> Compiled:
     """A kernel of Numba's for arguments of these types, compiled or from its cache."""
     made = kernel.compile(signature)
     made.bind()
-    handle = driver().CUfunction(int(made._codelibrary.get_cufunc().handle))
+    found = made._codelibrary.get_cufunc()
     name = f"{kernel.py_func.__module__}.{kernel.py_func.__name__}"
-    shared = driver().cuFuncGetAttribute(driver().CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, handle)[1]
-    return Compiled(handle, name, threads_of(kernel), int(shared))
+    return Compiled(driver().CUfunction(int(found.handle)), name, threads_of(kernel), int(found.attrs.shared))
 
 
 @functools.lru_cache(maxsize=64)

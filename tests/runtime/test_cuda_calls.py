@@ -13,7 +13,7 @@ import pytest
 from symgen.runtime import cuda, cuda_launch, cuda_recorded
 from symgen.runtime.cuda_arrays import FORMATS, LIBRARIES, Library, View
 from symgen.runtime.cuda_driver import Driver, Emulated
-from symgen.runtime.cuda_launch import Compiled, LaunchError, Parameters, places, words
+from symgen.runtime.cuda_launch import Compiled, LaunchError, Parameters, compiled, places, words
 from symgen.runtime.cuda_recorded import Remembered, read
 from symgen.runtime.errors import CudaMissingError
 
@@ -64,6 +64,13 @@ class Driven:
         return (Answer(self.answers.pop(0)),)
 
 
+class Handed:
+    """A kernel, which can be a key."""
+
+    def __init__(self, own: Any) -> None:
+        self.py_func, self.compile = own.py_func, own.compile
+
+
 class Answer(int):
     name = "CUDA_ERROR_INVALID_VALUE"
 
@@ -93,6 +100,17 @@ def test_blocks_that_keep_something_take_the_room_that_is_asked_for(monkeypatch)
     for own in (0, 16384, 32768):
         Compiled(77, "m.k", 128, own).launch(3, 9, Parameters([1, 2, 3]), 28672)
     assert [(s[4], s[7]) for s in driven.seen] == [(128, 0), (128, 12288), (128, 0)]
+
+
+def test_what_a_kernel_keeps_and_its_threads_are_those_of_its_code(monkeypatch):
+    """As Numba tells them of what it has loaded: the driver's own question takes another kind of handle."""
+    loaded = SimpleNamespace(handle=77, attrs=SimpleNamespace(shared=16384))
+    made = SimpleNamespace(bind=lambda: None, _codelibrary=SimpleNamespace(get_cufunc=lambda: loaded))
+    written = SimpleNamespace(__module__="m", __name__="k", threads=128)
+    kernel = Handed(SimpleNamespace(compile=lambda signature: made, py_func=written))
+    monkeypatch.setattr(cuda_launch, "driver", lambda: SimpleNamespace(CUfunction=int, cuLaunchKernel=None))
+    found = compiled(kernel, ("a signature of this test",))
+    assert (found._handle, found.name, found.threads, found.shared) == (77, "m.k", 128, 16384)
 
 
 def test_what_the_driver_refuses_is_said(monkeypatch):
