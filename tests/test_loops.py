@@ -22,8 +22,9 @@ def same(a, b):
     return bool(((a.view(np.int64) == b.view(np.int64)) | (np.isnan(a) & np.isnan(b))).all())
 
 
-PRIMITIVES = [
-    name + SUFFIXES[form] for name, spec in catalogue().items() for form in SUFFIXES if form != "medium" or spec.medium
+PRIMITIVES = [  # but for what GPUs alone compute, in float32
+    name + SUFFIXES[form] for name, spec in catalogue().items() for form in SUFFIXES
+    if form != "single" and (form != "medium" or spec.medium)
 ]
 
 
