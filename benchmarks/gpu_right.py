@@ -56,8 +56,7 @@ class _Recorder(Simulator):
         super().__init__(capability)
         self.texts: dict[str, str] = {}
 
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any],  # noqa: ARG002
-               room: int = 0) -> None:  # noqa: ARG002
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any], room: int = 0) -> None:  # noqa: ARG002
         from symgen.runtime.cuda_launch import argument_type
 
         if kernel.py_func.__module__.startswith("symgen.generated"):

@@ -141,8 +141,7 @@ class Simulator(Emulated):
         """The key of the kernel that ran last."""
         return self.keys[-1]
 
-    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any],  # noqa: ARG002
-               room: int = 0) -> None:  # noqa: ARG002
+    def launch(self, kernel: Any, blocks: int, stream: int, arguments: Sequence[Any], room: int = 0) -> None:  # noqa: ARG002
         signature = tuple(map(argument_type, arguments))
         key = (kernel.py_func.__module__, kernel.py_func.__name__, signature, self.capability)
         if key not in self.kernels:

@@ -30,7 +30,7 @@ from symgen.workshop import Workshop
 
 HERE = Path(__file__).parent
 WORSE = 1.02  # a larger error, or dearer code, by less than that is chance
-MOST_FORMULAS = 16  # that one rule is tried on for each target
+MOST_FORMULAS = 12  # that one rule is tried on for each target
 
 
 @dataclass(frozen=True)

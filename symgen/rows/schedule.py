@@ -224,10 +224,8 @@ def _schedule(name: str, made: Parametrised, target: str, arithmetic: Arithmetic
         exact = replace(arithmetic, renewed=stage.out in fragile, halved=halved, woven=halved)
         used_for = (CARRIED if paired else PLAIN) if plain else exact
         if target == DEVICE and stage.op == "scale":
-            used_for = PLAIN  # any number near it would do as well
+            used_for, bits[stage.out] = PLAIN, POWER_OF_TWO  # any number near it would do as well
         step = _step(stage, pairs, signs, single, used_for, {} if plain else bits, body)
-        if target == DEVICE and stage.op == "scale":
-            bits[stage.out] = POWER_OF_TWO
         if stage.out in known.ones and step.pair and len(step.core.results) == 1:
             step = replace(step, one=True)
         pairs[stage.out] = step.pair

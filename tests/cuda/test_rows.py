@@ -171,6 +171,12 @@ def test_the_axis_may_be_any(row, device_array, executed):
         close(kernel.vjp(device_array(g), device_array(x), axis=axis), plain.vjp(wide(g), wide(x), axis=axis), 32)
 
 
+def test_a_number_is_no_mask(device_array, simulated):
+    """As on the processor; kernels take a mask that is missing for one of ones, whatever it holds."""
+    with pytest.raises(TypeError, match=r"softmax\.cuda\(\): where is a number; expected an array of booleans"):
+        simulated("softmax", (9, 0))(device_array(logits(2, 4)), where=0)
+
+
 def test_masked_entries_count_as_absent(row, device_array, executed):
     kernel, plain = executed(row, (9, 0)), getattr(F, row)
     if len(kernel._caller.function.operands) == 1:
