@@ -54,7 +54,7 @@ class _Walk:
         self.known = known
         self.fractions: dict[Node, Fraction] = {}
         self.numbers: dict[Node, Node] = {}
-        self.within: dict[Node, Interval] = {}  # of factors of denominators, which are positive
+        self.within: dict[Node, Interval] = {}  # of factors of denominators; those that are kept are positive
 
     def visit(self, n: Node) -> None:
         """Find the fraction of a node whose arguments are known."""
@@ -99,8 +99,6 @@ class _Walk:
         if divisor.op == "const":
             moderate = not under and 1 / MODERATE <= abs(divisor.value) <= MODERATE
             return (top * const(1 / divisor.value), bottom) if moderate else None
-        if low <= 0:
-            return None
         least, most = self._bounds(under)
         self.within.setdefault(divisor, (low * least, high * most))
         common = bottom & under
